@@ -1,0 +1,2 @@
+//! The `twofold` binary.
+fn main() {}

@@ -1,0 +1,54 @@
+//! A source: one topic of the log, its wire format and the typed columns of its records.
+
+use arrow::datatypes::SchemaRef;
+
+/// One topic of the log and how its records are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// Name, unique among sources.
+    pub name: String,
+    /// Topic of the log.
+    pub topic: String,
+    /// Columns in the order of the file.
+    pub columns: Vec<Column>,
+    /// Index into `columns` of the stream key (the visitor of a clickstream).
+    pub key: usize,
+    /// Index into `columns` of the event time.
+    pub event_time: usize,
+    /// Index into `columns` of the event id.
+    pub event_id: usize,
+    /// How far behind the watermark's source an event may lie, in microseconds.
+    pub allowed_lateness_us: i64,
+    /// How far after its append time an event may claim to lie, in microseconds.
+    pub max_future_us: i64,
+    /// The earliest plausible event time, in microseconds since the epoch.
+    pub earliest_us: i64,
+    /// The Arrow schema of the decoded columns, in the order of `columns`.
+    pub schema: SchemaRef,
+}
+
+/// A typed column of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Name in the JSON object and in expressions.
+    pub name: String,
+    /// Type.
+    pub column_type: ColumnType,
+    /// Whether it may be absent or null.
+    pub optional: bool,
+}
+
+/// Types of columns, with their Arrow types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// `Utf8`; JSON string.
+    String,
+    /// `Int64`; JSON integer.
+    Int64,
+    /// `Float64`; JSON number, finite.
+    Float64,
+    /// `Boolean`.
+    Boolean,
+    /// `Timestamp(Microsecond, None)`, UTC; JSON integer of microseconds since the epoch, or RFC 3339 text.
+    Timestamp,
+}

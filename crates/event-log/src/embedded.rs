@@ -1,0 +1,4 @@
+/// The log in the data directory's embedded database.
+pub struct Embedded {
+    _database: ::embedded::Database,
+}

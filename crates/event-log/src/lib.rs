@@ -1,0 +1,163 @@
+//! The event log: a port with an embedded adapter; Apache Kafka is the other.
+//!
+//! A crate of its own because nobody else may know which log is behind the port. It never decodes a
+//! payload. Both adapters pass the same [`conformance`] suite, and the port promises only what both
+//! can give: per-partition order, offsets that rise (with gaps), the log's own append time, an append
+//! that is durable once acknowledged, and a log id that is born with the topic.
+
+pub mod conformance;
+mod embedded;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use record::{AppendTime, LogId, Offset, Partition, Record};
+
+pub use crate::embedded::Embedded;
+
+/// A topic as it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topic {
+    /// Identity, born with the topic.
+    pub log: LogId,
+    /// Number of partitions, fixed.
+    pub partitions: u32,
+}
+
+/// A record to append; its partition is the partitioner's choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Stream key.
+    pub key: Vec<u8>,
+    /// Payload.
+    pub value: Vec<u8>,
+}
+
+/// Where a record went, once it is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Partition.
+    pub partition: Partition,
+    /// Offset of the record itself.
+    pub offset: Offset,
+    /// The log's clock.
+    pub append_time: AppendTime,
+}
+
+/// What a partition holds: offsets `first..next`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// First offset that is still there.
+    pub first: Offset,
+    /// Offset of the next record to come.
+    pub next: Offset,
+}
+
+/// Why the log could not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such topic.
+    #[error("no topic {topic}: create it with `twofold topics create`")]
+    NoTopic {
+        /// Its name.
+        topic: String,
+    },
+    /// There is no such partition.
+    #[error("topic {topic} has no partition {partition}: it has {partitions}")]
+    NoPartition {
+        /// Topic.
+        topic: String,
+        /// What was asked for.
+        partition: Partition,
+        /// What there is.
+        partitions: u32,
+    },
+    /// The topic exists with another number of partitions.
+    #[error(
+        "topic {topic} has {found} partitions, not {expected}: the number is fixed; use a new topic and bootstrap"
+    )]
+    Partitions {
+        /// Topic.
+        topic: String,
+        /// What there is.
+        found: u32,
+        /// What was asked for.
+        expected: u32,
+    },
+    /// The reader's position is not in the log any more, or not yet.
+    #[error(
+        "topic {topic} partition {partition}: position {position} is outside {first}..={next}: {remedy}"
+    )]
+    OutOfRange {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: Partition,
+        /// What was asked for.
+        position: Offset,
+        /// First offset there.
+        first: Offset,
+        /// Next offset to come.
+        next: Offset,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// A record is larger than the log takes.
+    #[error("record of {bytes} bytes, the log takes {bytes_max}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// Not done; trying again may help.
+    #[error("event log unavailable: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+    /// The embedded database failed.
+    #[error(transparent)]
+    Embedded(#[from] ::embedded::Error),
+}
+
+/// The log. All methods may be called from many tasks at once.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// The topic, as it exists.
+    async fn topic(&self, topic: &str) -> Result<Topic, Error>;
+
+    /// Creates a topic, or returns it if it exists with as many partitions.
+    async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, Error>;
+
+    /// Appends records, durable when it returns; one outcome per record, in order. A record whose
+    /// outcome is an error may still turn up in the log (as with any log): retry under its event id.
+    async fn append(
+        &self,
+        topic: &str,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<Result<Appended, Error>>, Error>;
+
+    /// What each partition holds, by partition.
+    async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error>;
+
+    /// A reader of one partition from `from` on.
+    async fn reader(
+        &self,
+        topic: &str,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, Error>;
+}
+
+/// Reads one partition in order.
+#[async_trait]
+pub trait Reader: Send {
+    /// The next records: at least one if there are any, at most `records_max` (and about 4 MiB);
+    /// empty when none came within `wait`.
+    async fn next(&mut self, records_max: usize, wait: Duration) -> Result<Vec<Record>, Error>;
+
+    /// Offset that the next call starts at.
+    fn position(&self) -> Offset;
+}

@@ -1,0 +1,151 @@
+//! The online store: a port with an embedded adapter; Redis is the other.
+//!
+//! A crate of its own because nobody else may know which store is behind the port. It never reads a
+//! state's bytes: it keeps them beside a head that it compares and swaps. Both adapters pass the same
+//! [`conformance`] suite, and the port promises only what Redis Cluster can give too: one lane in one
+//! partition is one hash tag, committed and read in one atomic call; nothing spans two of them.
+
+pub mod conformance;
+mod embedded;
+
+use async_trait::async_trait;
+use record::{LaneId, Offset, Partition};
+
+pub use crate::embedded::Embedded;
+
+/// Random token of one claim of a (lane, partition): a restored copy cannot revive a zombie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnerToken(pub [u8; 16]);
+
+/// The head as stored: the position that compare-and-swap looks at, and the fold's own bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredHead {
+    /// First offset that the states do not cover.
+    pub next: Offset,
+    /// The fold's head, opaque here.
+    pub bytes: Vec<u8>,
+}
+
+/// One commit of one (lane, partition): all or nothing.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Lane.
+    pub lane: LaneId,
+    /// Partition.
+    pub partition: Partition,
+    /// Who commits; must be the last claimer.
+    pub owner: OwnerToken,
+    /// Position that the states were computed from; `None`: nothing is stored yet.
+    pub expected: Option<Offset>,
+    /// The head after it.
+    pub head: StoredHead,
+    /// Changed states; `None` removes the key.
+    pub states: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Derived values (such as interest vectors), written with the states but part of no digest.
+    pub derived: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Written.
+    Committed,
+    /// The stored position is the commit's own next one already: its reply had been lost.
+    AlreadyCommitted,
+    /// The stored position is neither: reload and replay from it.
+    Moved {
+        /// What is stored.
+        stored: Option<Offset>,
+    },
+    /// Another owner has claimed the (lane, partition) since.
+    Fenced,
+}
+
+/// States read together with the head that they equal the recomputation at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The head; `None`: nothing was ever committed.
+    pub head: Option<StoredHead>,
+    /// One per key asked for, in order.
+    pub values: Vec<Option<Vec<u8>>>,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not done, or not known to be done; trying again is safe.
+    #[error("online store unavailable: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+    /// What is stored cannot be read.
+    #[error("online store holds damaged bytes at {key}: {what}")]
+    Damaged {
+        /// Where.
+        key: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The head moved during a scan: scan again.
+    #[error("lane {lane} partition {partition} changed during the scan: try again")]
+    Moved {
+        /// Lane.
+        lane: LaneId,
+        /// Partition.
+        partition: Partition,
+    },
+    /// The embedded database failed.
+    #[error(transparent)]
+    Embedded(#[from] ::embedded::Error),
+}
+
+/// The store. All methods may be called from many tasks at once.
+#[async_trait]
+pub trait OnlineStore: Send + Sync {
+    /// Makes `owner` the only one whose commits pass, and returns the head as it stands.
+    async fn claim(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        owner: OwnerToken,
+    ) -> Result<Option<StoredHead>, Error>;
+
+    /// Commits. Everything is checked (owner, position) before the first write.
+    async fn commit(&self, commit: Commit) -> Result<Outcome, Error>;
+
+    /// Head and states from one snapshot, in one call.
+    async fn read(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        keys: &[Vec<u8>],
+    ) -> Result<Snapshot, Error>;
+
+    /// Derived values of keys, from the same snapshot as their head.
+    async fn read_derived(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        keys: &[Vec<u8>],
+    ) -> Result<Snapshot, Error>;
+
+    /// Shows every state of a (lane, partition) to `visit`, in no particular order, and returns the
+    /// head that they all belong to.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] when a commit came between: what was visited is then worth nothing.
+    async fn scan(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        visit: &mut (dyn FnMut(&[u8], &[u8]) + Send),
+    ) -> Result<Option<StoredHead>, Error>;
+
+    /// Lanes that have a head in any partition.
+    async fn lanes(&self) -> Result<Vec<LaneId>, Error>;
+
+    /// Removes a lane from every partition (an old definition's, once nobody reads it).
+    async fn remove(&self, lane: LaneId) -> Result<(), Error>;
+}
