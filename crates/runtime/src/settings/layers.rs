@@ -1,0 +1,216 @@
+//! File, environment and flags, laid over the defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use toml::Value;
+
+use super::{Error, Invalid, Origin, PREFIX, file, scalar};
+
+/// The layers above the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    file: Option<(PathBuf, String)>,
+    variables: Vec<(String, String)>,
+    flags: Vec<(String, String, String)>,
+    foreign: Vec<String>,
+}
+
+/// Settings, and where each of them came from.
+#[derive(Debug, Clone)]
+pub struct Loaded<T> {
+    /// The settings.
+    pub settings: T,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Layers {
+    /// Adds the settings file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_file(self, path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Ok(self.file(path, text))
+    }
+
+    /// Adds the settings file's text; `path` is for messages.
+    #[must_use]
+    pub fn file(mut self, path: &Path, text: impl Into<String>) -> Self {
+        self.file = Some((path.to_owned(), text.into()));
+        self
+    }
+
+    /// Adds the environment (see [`super::environment`]); only `TWOFOLD_…` is looked at.
+    #[must_use]
+    pub fn environment(mut self, all: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.variables.extend(all.into_iter().filter(|(name, _)| name.starts_with(PREFIX)));
+        self
+    }
+
+    /// Names variables that begin like ours and are somebody else's (flags that read their own).
+    #[must_use]
+    pub fn foreign<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.foreign.extend(names.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Adds a flag that was given: `flag("--batch", "updater.batch_records", "512")`.
+    #[must_use]
+    pub fn flag(mut self, flag: &str, key: &str, value: impl ToString) -> Self {
+        self.flags.push((flag.to_owned(), key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Lays everything over `T`'s default and checks the result.
+    ///
+    /// # Errors
+    /// The first mistake, with the place where it stands and what to write instead.
+    pub fn load<T: Serialize + DeserializeOwned + Default>(
+        self,
+        check: impl FnOnce(&T) -> Result<(), Invalid>,
+    ) -> Result<Loaded<T>, Error> {
+        let template = Value::try_from(T::default()).map_err(|e| Error::Build(e.to_string()))?;
+        let mut merged = Merged { value: template, origins: BTreeMap::new() };
+        if let Some((path, text)) = &self.file {
+            for leaf in file::leaves(path, text)? {
+                merged.set_value(
+                    Origin::File { path: path.clone(), line: leaf.line },
+                    &leaf.key,
+                    leaf.value,
+                )?;
+            }
+        }
+        let variables: BTreeMap<String, String> = merged
+            .keys()
+            .into_iter()
+            .map(|key| (format!("{PREFIX}{}", key.replace('.', "_").to_uppercase()), key))
+            .collect();
+        for (name, text) in &self.variables {
+            match variables.get(name) {
+                Some(key) => merged.set_text(Origin::Variable(name.clone()), key, text)?,
+                None if self.foreign.contains(name) => {}
+                None => {
+                    return Err(Error::Unknown {
+                        origin: Origin::Variable(name.clone()),
+                        key: name.clone(),
+                        nearest: nearest(name, variables.keys()),
+                    });
+                }
+            }
+        }
+        for (flag, key, text) in &self.flags {
+            merged.set_text(Origin::Flag(flag.clone()), key, text)?;
+        }
+        let Merged { value, origins } = merged;
+        let settings: T = value.try_into().map_err(|error: toml::de::Error| {
+            let origin = origins.values().next_back().cloned().unwrap_or(Origin::Default);
+            Error::Invalid {
+                origin,
+                key: "settings".to_owned(),
+                message: error.message().to_owned(),
+                remedy: "use one of the values it names".to_owned(),
+            }
+        })?;
+        let loaded = Loaded { settings, origins };
+        check(&loaded.settings).map_err(|invalid| loaded.refuse(invalid))?;
+        Ok(loaded)
+    }
+}
+
+impl<T> Loaded<T> {
+    /// Where a setting came from, by dotted key.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// What a later check found wrong, with the place it came from.
+    #[must_use]
+    pub fn refuse(&self, invalid: Invalid) -> Error {
+        let Invalid { key, message, remedy } = invalid;
+        Error::Invalid { origin: self.origin(&key), key, message, remedy }
+    }
+}
+
+struct Merged {
+    value: Value,
+    origins: BTreeMap<String, Origin>,
+}
+
+impl Merged {
+    fn keys(&self) -> Vec<String> {
+        fn walk(prefix: &str, value: &Value, keys: &mut Vec<String>) {
+            match value {
+                Value::Table(table) => {
+                    for (name, value) in table {
+                        walk(&file::join(prefix, name), value, keys);
+                    }
+                }
+                _ => keys.push(prefix.to_owned()),
+            }
+        }
+        let mut keys = Vec::new();
+        walk("", &self.value, &mut keys);
+        keys
+    }
+
+    fn slot(&mut self, origin: &Origin, key: &str) -> Result<&mut Value, Error> {
+        let keys = self.keys();
+        if !keys.iter().any(|known| known == key) {
+            return Err(Error::Unknown {
+                origin: origin.clone(),
+                key: key.to_owned(),
+                nearest: nearest(key, keys.iter()),
+            });
+        }
+        let slot = key.split('.').try_fold(&mut self.value, |value, name| value.get_mut(name));
+        Ok(slot.expect("a key that was listed leads to a value"))
+    }
+
+    fn set_text(&mut self, origin: Origin, key: &str, text: &str) -> Result<(), Error> {
+        let slot = self.slot(&origin, key)?;
+        match scalar::parse(text, slot) {
+            Some(value) => *slot = value,
+            None => return Err(mistyped(origin, key, format!("{text:?}"), slot)),
+        }
+        self.origins.insert(key.to_owned(), origin);
+        Ok(())
+    }
+
+    fn set_value(&mut self, origin: Origin, key: &str, value: Value) -> Result<(), Error> {
+        let slot = self.slot(&origin, key)?;
+        let found = format!("{value} ({})", value.type_str());
+        match scalar::fit(value, slot) {
+            Some(value) => *slot = value,
+            None => return Err(mistyped(origin, key, found, slot)),
+        }
+        self.origins.insert(key.to_owned(), origin);
+        Ok(())
+    }
+}
+
+fn mistyped(origin: Origin, key: &str, found: String, template: &Value) -> Error {
+    Error::Type {
+        origin,
+        key: key.to_owned(),
+        found,
+        expected: scalar::expected(template),
+        example: template.to_string(),
+    }
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<String> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.clone())
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+use serde::{Deserialize, Serialize};
+
+use super::*;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Settings {
+    data: String,
+    updater: Updater,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Updater {
+    batch_records: u32,
+    share: f64,
+    eager: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { data: "./twofold-data".to_owned(), updater: Updater::default() }
+    }
+}
+
+impl Default for Updater {
+    fn default() -> Self {
+        Self { batch_records: 4096, share: 0.5, eager: false }
+    }
+}
+
+const FILE: &str = "# ours\ndata = \"/srv\"\n\n[updater]\nbatch_records = 100\nshare = 1\n";
+
+fn layers() -> Layers {
+    Layers::default().file(Path::new("twofold.toml"), FILE)
+}
+
+fn variables(name: &str, value: &str) -> [(String, String); 2] {
+    [(name.to_owned(), value.to_owned()), ("PATH".to_owned(), "/bin".to_owned())]
+}
+
+fn load(layers: Layers) -> Result<Loaded<Settings>, String> {
+    layers
+        .load(|settings: &Settings| match settings.updater.batch_records {
+            0 => Err(Invalid::new("updater.batch_records", "is 0", "give at least 1")),
+            _ => Ok(()),
+        })
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn flags_beat_the_environment_which_beats_the_file() {
+    let all = layers().environment(variables("TWOFOLD_UPDATER_BATCH_RECORDS", "1_200")).flag(
+        "--eager",
+        "updater.eager",
+        true,
+    );
+    let loaded = load(all.clone()).unwrap();
+    assert_eq!(loaded.settings.data, "/srv");
+    assert_eq!(loaded.settings.updater, Updater { batch_records: 1200, share: 1.0, eager: true });
+    assert_eq!(loaded.origin("updater.share").to_string(), "twofold.toml:6");
+    let loaded = load(all.flag("--batch", "updater.batch_records", 7)).unwrap();
+    assert_eq!(loaded.settings.updater.batch_records, 7);
+    assert_eq!(load(Layers::default()).unwrap().settings, Settings::default());
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest() {
+    let text = "[updater]\neager = true\nbatch_record = 3\n";
+    let error = load(Layers::default().file(Path::new("a.toml"), text)).unwrap_err();
+    assert_eq!(
+        error,
+        "a.toml:3: there is no setting `updater.batch_record` (help: did you mean `updater.batch_records`?)"
+    );
+    let error = load(layers().environment(variables("TWOFOLD_UPDATER_BATCHRECORDS", "3")));
+    assert!(error.clone().unwrap_err().contains("TWOFOLD_UPDATER_BATCH_RECORDS"), "{error:?}");
+    let foreign = layers().foreign(["TWOFOLD_UPDATER_BATCHRECORDS"]);
+    load(foreign.environment(variables("TWOFOLD_UPDATER_BATCHRECORDS", "3"))).unwrap();
+}
+
+#[test]
+fn a_wrong_type_says_what_was_expected_and_where() {
+    let error = load(layers().flag("--batch", "updater.batch_records", "many")).unwrap_err();
+    assert!(error.starts_with("flag --batch: `updater.batch_records` is \"many\""), "{error}");
+    assert!(error.contains("expected a whole number"), "{error}");
+    let text = "data = 3\n";
+    let error = load(Layers::default().file(Path::new("a.toml"), text)).unwrap_err();
+    assert!(error.starts_with("a.toml:1: `data` is 3 (integer), expected text"), "{error}");
+}
+
+#[test]
+fn a_value_that_cannot_be_used_names_its_origin_and_the_remedy() {
+    let error = load(layers().environment(variables("TWOFOLD_UPDATER_BATCH_RECORDS", "0")));
+    assert_eq!(
+        error.unwrap_err(),
+        "environment variable TWOFOLD_UPDATER_BATCH_RECORDS: `updater.batch_records` is 0 (help: give at least 1)"
+    );
+}
+
+#[test]
+fn broken_toml_is_named_with_its_line() {
+    let error = load(Layers::default().file(Path::new("a.toml"), "data = \"x\"\n[updater\n"));
+    assert!(error.clone().unwrap_err().starts_with("a.toml:2: "), "{error:?}");
+    let error = Layers::default().read_file(Path::new("/nowhere/a.toml")).unwrap_err().to_string();
+    assert!(error.contains("/nowhere/a.toml") && error.contains("--config"), "{error}");
+}
