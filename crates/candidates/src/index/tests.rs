@@ -77,9 +77,9 @@ proptest! {
         bytes[body..].copy_from_slice(&digest);
         if let Ok(indexes) = Indexes::decode(&bytes) {
             for item in 0..indexes.catalogue.len() as u32 {
-                indexes.covisit.of(item);
+                let _ = indexes.covisit.of(item);
                 for session in indexes.sessions.with_item(item) {
-                    indexes.sessions.items(*session);
+                    let _ = indexes.sessions.items(*session);
                 }
             }
         }
