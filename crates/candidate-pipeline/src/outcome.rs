@@ -1,0 +1,89 @@
+//! What became of each stage.
+
+use std::time::Duration;
+
+use crate::Cause;
+
+/// How a stage ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// In time.
+    Ok,
+    /// Not done at its end; what it would have given is missing.
+    TimedOut,
+    /// It said so.
+    Failed(Cause),
+    /// Never started, because no time was left.
+    Skipped,
+}
+
+/// One stage's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The verb: `hydrate`, `source`, `filter`, `score`, `select`.
+    pub verb: &'static str,
+    /// The stage.
+    pub stage: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub took: Duration,
+    /// Candidates that it gave, or left.
+    pub candidates: usize,
+}
+
+/// The records of a run, in the order in which stages ended within their verb.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcomes(pub Vec<Outcome>);
+
+impl Outcomes {
+    /// Records that are not [`Verdict::Ok`].
+    pub fn degraded(&self) -> impl Iterator<Item = &Outcome> {
+        self.0.iter().filter(|outcome| outcome.verdict != Verdict::Ok)
+    }
+
+    /// The record of a stage.
+    #[must_use]
+    pub fn of(&self, verb: &str, stage: &str) -> Option<&Outcome> {
+        self.0.iter().find(|outcome| outcome.verb == verb && outcome.stage == stage)
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        verb: &'static str,
+        stage: &str,
+        verdict: Verdict,
+        took: Duration,
+        candidates: usize,
+    ) {
+        if verdict != Verdict::Ok {
+            tracing::debug!(verb, stage, ?verdict, ?took, "stage degraded");
+        }
+        self.0.push(Outcome { verb, stage: stage.to_owned(), verdict, took, candidates });
+    }
+
+    pub(crate) fn filtered(
+        &mut self,
+        stage: &str,
+        cause: Option<Cause>,
+        before: usize,
+        after: usize,
+    ) {
+        tracing::trace!(stage, before, after, "filtered");
+        let verdict = cause.map_or(Verdict::Ok, Verdict::Failed);
+        self.push("filter", stage, verdict, Duration::ZERO, after);
+    }
+}
+
+impl Verdict {
+    /// A short text for counters and answers.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        match self {
+            Self::Ok => "ok",
+            Self::TimedOut => "timed out",
+            Self::Failed(Cause(cause)) => cause,
+            Self::Skipped => "no time left",
+        }
+    }
+}
