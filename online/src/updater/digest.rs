@@ -1,0 +1,62 @@
+//! The digest of a (lane, partition), to compare two stores.
+
+use std::fmt;
+
+use definitions::Lane;
+use online_store::OnlineStore;
+use record::Partition;
+
+use super::{Error, lane_task};
+
+/// Scans that a moving head may spoil before the digest gives up.
+const SCANS_MAX: u32 = 20;
+
+/// BLAKE3 over position, watermark, ledger and the sorted keys with their states' bytes. The log's
+/// id, the owner and derived values are not in it, so that equal folds over equal logs are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Digests one (lane, partition) as the store holds it. Memory: each key, and 32 bytes for its state.
+///
+/// # Errors
+/// When the store does not answer, when the head keeps moving, or when the head is damaged.
+pub async fn digest(
+    store: &dyn OnlineStore,
+    lane: &Lane,
+    partition: Partition,
+) -> Result<Digest, Error> {
+    let mut scans = 0;
+    let (head, mut states) = loop {
+        let mut states: Vec<(Vec<u8>, [u8; 32])> = Vec::new();
+        let mut visit = |key: &[u8], state: &[u8]| {
+            states.push((key.to_vec(), *blake3::hash(state).as_bytes()));
+        };
+        match store.scan(lane.id, partition, &mut visit).await {
+            Ok(head) => break (head, states),
+            Err(online_store::Error::Moved { .. }) if scans < SCANS_MAX => scans += 1,
+            Err(error) => return Err(error.into()),
+        }
+    };
+    states.sort_unstable();
+    let mut hasher = blake3::Hasher::new();
+    if let Some(head) = lane_task::decode(lane, partition, head.as_ref())? {
+        let ledger = head.ledger;
+        hasher.update(&head.next.0.to_le_bytes());
+        hasher.update(&head.watermark.0.to_le_bytes());
+        for count in [ledger.applied, ledger.duplicate, ledger.late, ledger.dead_lettered] {
+            hasher.update(&count.to_le_bytes());
+        }
+    }
+    for (key, state) in states {
+        hasher.update(&(key.len() as u64).to_le_bytes());
+        hasher.update(&key);
+        hasher.update(&state);
+    }
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}

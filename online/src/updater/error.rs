@@ -1,0 +1,95 @@
+use record::{LaneId, LogId, Offset, Partition};
+
+/// Why the updater stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] event_log::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] online_store::Error),
+    /// A port stayed unavailable for as long as the settings allow.
+    #[error("{what}: given up after {attempts} attempts: {reason}")]
+    GivenUp {
+        /// What was tried.
+        what: &'static str,
+        /// How often.
+        attempts: u32,
+        /// What the last attempt said.
+        reason: String,
+    },
+    /// What the store holds is no state of this fold.
+    #[error(
+        "lane {lane} partition {partition}: {source}: remove the lane and update again, which rebuilds it from the log"
+    )]
+    State {
+        /// Lane.
+        lane: LaneId,
+        /// Partition.
+        partition: Partition,
+        /// What is wrong with the bytes.
+        #[source]
+        source: fold::Error,
+    },
+    /// The states were made from another log than the topic is now.
+    #[error(
+        "lane {lane} partition {partition} was built from log {stored}, but topic {topic} is log {found}: \
+         the topic was created anew; restore the old log, or remove the lane and update again"
+    )]
+    OtherLog {
+        /// Lane.
+        lane: LaneId,
+        /// Partition.
+        partition: Partition,
+        /// Topic.
+        topic: String,
+        /// The log of the head.
+        stored: LogId,
+        /// The log of the topic.
+        found: LogId,
+    },
+    /// The states cover records that the log does not have.
+    #[error(
+        "lane {lane} partition {partition} covers topic {topic} up to {stored}, but the log ends at {end}: \
+         the log lost records; restore it, or remove the lane and update again"
+    )]
+    StoreAhead {
+        /// Lane.
+        lane: LaneId,
+        /// Partition.
+        partition: Partition,
+        /// Topic.
+        topic: String,
+        /// The head's position.
+        stored: Offset,
+        /// The log's end.
+        end: Offset,
+    },
+    /// Another updater took the (lane, partition) over.
+    #[error(
+        "lane {lane} partition {partition} was claimed by another updater: run one updater per store"
+    )]
+    Fenced {
+        /// Lane.
+        lane: LaneId,
+        /// Partition.
+        partition: Partition,
+    },
+    /// A batch kept moving under the updater: somebody else writes to the store.
+    #[error(
+        "lane {lane} partition {partition} was replayed {replays} times without a commit: is something else writing to the store?"
+    )]
+    Restless {
+        /// Lane.
+        lane: LaneId,
+        /// Partition.
+        partition: Partition,
+        /// How often.
+        replays: u32,
+    },
+    /// A task of the updater panicked: a mistake in the program.
+    #[error("a task of the updater panicked: {0}")]
+    Panicked(String),
+}

@@ -1,0 +1,238 @@
+//! One lane in one partition: from a decoded batch to one commit.
+
+use std::sync::Arc;
+
+use definitions::{EventBatch, Lane};
+use event_log::Topic;
+use fold::{Changes, Head, LanePartition};
+use online_store::{Commit, Outcome, OwnerToken, StoredHead};
+use record::{Offset, Partition, Record};
+
+use super::context::Context;
+use super::published::Published;
+use super::retry::retry;
+use super::side_topics::SideRecords;
+use super::{Error, counters, interest};
+
+/// Replays in a row, without a commit between them, before the updater gives up.
+const REPLAYS_MAX: u32 = 20;
+
+/// Batches of more rows than this make room for other tasks of their worker thread first.
+const INLINE_ROWS_MAX: usize = 256;
+
+/// A lane's state in a partition with its claim on the store.
+pub(super) struct LaneTask {
+    lane: Arc<Lane>,
+    partition: Partition,
+    topic: Topic,
+    owner: OwnerToken,
+    fold: LanePartition,
+    /// Position that the store holds; `None`: nothing is committed yet.
+    stored: Option<Offset>,
+    /// Replays since the last commit.
+    replays: u32,
+}
+
+/// What became of a batch in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Everything in it is covered.
+    Covered,
+    /// The store is elsewhere: memory was dropped, read again from the lane's position.
+    Rewind,
+}
+
+impl LaneTask {
+    /// Claims the (lane, partition) and takes the store's head as the truth.
+    pub(super) async fn claim(
+        context: &Context,
+        lane: Arc<Lane>,
+        partition: Partition,
+        topic: Topic,
+    ) -> Result<Self, Error> {
+        let owner = OwnerToken(context.entropy.bytes());
+        let stored =
+            retry(context, "claiming a lane", || context.store.claim(lane.id, partition, owner))
+                .await?;
+        let head = decode(&lane, partition, stored.as_ref())?;
+        let start = head.clone().unwrap_or_else(|| Head::start(topic.log));
+        Ok(Self {
+            fold: LanePartition::new(Arc::clone(&lane), partition, start),
+            lane,
+            partition,
+            topic,
+            owner,
+            stored: head.map(|head| head.next),
+            replays: 0,
+        })
+    }
+
+    pub(super) fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
+
+    /// The head as of the last commit (no batch is ever applied without being committed).
+    pub(super) fn head(&self) -> &Head {
+        self.fold.head()
+    }
+
+    /// Whether anything is committed yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.stored.is_none()
+    }
+
+    /// Folds the batch and commits it.
+    pub(super) async fn step(
+        &mut self,
+        context: &Context,
+        records: &[Record],
+        batch: &EventBatch,
+    ) -> Result<Step, Error> {
+        if batch.offsets.last().is_none_or(|last| *last < self.fold.head().next) {
+            return Ok(Step::Covered);
+        }
+        if !self.load_missing(context, batch).await? {
+            return self.reload(context).await;
+        }
+        let (side, changes) = busy(batch.offsets.len(), || {
+            let columns = self.lane.evaluate(batch);
+            let verdicts = self.fold.apply(batch, &columns);
+            let side =
+                SideRecords::collect(&self.lane, self.topic, records, batch, &columns, &verdicts);
+            (side, self.fold.take_changes())
+        });
+        side.write(context).await?;
+        self.commit(context, changes).await
+    }
+
+    /// Reads the states that the batch needs; `false`: the store moved meanwhile.
+    async fn load_missing(&mut self, context: &Context, batch: &EventBatch) -> Result<bool, Error> {
+        let missing = self.fold.missing(batch);
+        for keys in missing.chunks(context.settings.read_keys) {
+            if self.stored.is_none() {
+                // Nothing is committed, so nothing is stored: spare a bootstrap its reads.
+                break;
+            }
+            let bytes: Vec<Vec<u8>> = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+            let snapshot = retry(context, "reading states", || {
+                context.store.read(self.lane.id, self.partition, &bytes)
+            })
+            .await?;
+            if snapshot.head.as_ref().map(|head| head.next) != self.stored {
+                return Ok(false);
+            }
+            counters::add(&context.shared.counters.states_read, keys.len());
+            for (key, value) in keys.iter().zip(snapshot.values) {
+                self.fold.load(key.clone(), value.as_deref()).map_err(|e| self.damaged(e))?;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn commit(&mut self, context: &Context, changes: Changes) -> Result<Step, Error> {
+        let embeddings = context.shared.embeddings();
+        let derived = interest::derived(&self.lane, &changes, &embeddings)
+            .map_err(|error| self.damaged(error))?;
+        let cells = &context.shared.counters;
+        let vectors = derived.iter().filter(|(_, vector)| vector.is_some()).count();
+        let commit = Commit {
+            lane: self.lane.id,
+            partition: self.partition,
+            owner: self.owner,
+            expected: self.stored,
+            head: StoredHead { next: changes.head.next, bytes: changes.head.encode() },
+            states: changes
+                .states
+                .iter()
+                .map(|(key, bytes)| (key.as_bytes().to_vec(), bytes.clone()))
+                .collect(),
+            derived,
+        };
+        let outcome = retry(context, "committing", || context.store.commit(commit.clone())).await?;
+        match outcome {
+            Outcome::Committed => {}
+            Outcome::AlreadyCommitted => counters::add(&cells.lost_replies, 1),
+            Outcome::Moved { .. } => return self.reload(context).await,
+            Outcome::Fenced => {
+                return Err(Error::Fenced { lane: self.lane.id, partition: self.partition });
+            }
+        }
+        counters::add(&cells.commits, 1);
+        counters::add(&cells.states_written, changes.states.len());
+        counters::add(&cells.vectors_written, vectors);
+        let previous = self.stored.replace(changes.head.next);
+        self.replays = 0;
+        self.tell(context, previous, changes);
+        self.fold.evict(context.memory_bytes_each);
+        Ok(Step::Covered)
+    }
+
+    /// Tells the handles and the followers of what was committed.
+    fn tell(&self, context: &Context, previous: Option<Offset>, changes: Changes) {
+        let shared = &context.shared;
+        shared.slot(self.lane.id, self.partition).send_modify(|progress| {
+            progress.caught_up |= changes.head.next >= progress.end;
+            progress.head = Some(changes.head.clone());
+        });
+        if self.lane.entity == context.settings.published_entity {
+            // No receiver is no failure: nobody follows.
+            let _ = shared.published.send(Published {
+                lane: self.lane.id,
+                partition: self.partition,
+                previous,
+                head: changes.head,
+                states: changes.states.into(),
+            });
+        }
+    }
+
+    /// Drops the memory and goes back to where the store is.
+    async fn reload(&mut self, context: &Context) -> Result<Step, Error> {
+        let (lane, partition) = (self.lane.id, self.partition);
+        self.replays += 1;
+        if self.replays > REPLAYS_MAX {
+            return Err(Error::Restless { lane, partition, replays: REPLAYS_MAX });
+        }
+        counters::add(&context.shared.counters.replays, 1);
+        let snapshot =
+            retry(context, "reloading a head", || context.store.read(lane, partition, &[])).await?;
+        let head = decode(&self.lane, partition, snapshot.head.as_ref())?;
+        tracing::warn!(%lane, %partition, had = ?self.stored, stored = ?head.as_ref().map(|h| h.next), "the store moved: replaying");
+        self.stored = head.as_ref().map(|head| head.next);
+        let start = head.unwrap_or_else(|| Head::start(self.topic.log));
+        self.fold = LanePartition::new(Arc::clone(&self.lane), partition, start);
+        if self.replays > 1 {
+            tokio::time::sleep(context.settings.backoff(self.replays)).await;
+        }
+        Ok(Step::Rewind)
+    }
+
+    fn damaged(&self, source: fold::Error) -> Error {
+        Error::State { lane: self.lane.id, partition: self.partition, source }
+    }
+}
+
+/// The fold's head out of a stored one.
+pub(super) fn decode(
+    lane: &Lane,
+    partition: Partition,
+    stored: Option<&StoredHead>,
+) -> Result<Option<Head>, Error> {
+    stored.map(|stored| Head::decode(&stored.bytes)).transpose().map_err(|source| Error::State {
+        lane: lane.id,
+        partition,
+        source,
+    })
+}
+
+/// Runs a computation; a long one lets the other tasks of its worker thread go on elsewhere.
+pub(super) fn busy<T>(rows: usize, compute: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let many_threads = Handle::try_current()
+        .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if rows > INLINE_ROWS_MAX && many_threads {
+        tokio::task::block_in_place(compute)
+    } else {
+        compute()
+    }
+}

@@ -1,0 +1,122 @@
+use std::time::Duration;
+
+use runtime::settings::Invalid;
+use serde::{Deserialize, Serialize};
+
+/// The updater's bounds. Every one has a name, so that nothing it holds can grow unseen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Records of a micro-batch at most; fewer are taken at once when fewer are there.
+    pub batch_records: usize,
+    /// How long one poll of the log waits for a record, in milliseconds.
+    pub poll_wait_ms: u64,
+    /// Keys asked of the store in one call.
+    pub read_keys: usize,
+    /// States held in memory by all lanes and partitions together, in bytes (approximately).
+    pub memory_bytes: usize,
+    /// Attempts at a store or log that is unavailable, before the updater gives up.
+    pub attempts: u32,
+    /// Pause after the first failed attempt, in milliseconds; it doubles with each.
+    pub backoff_ms_min: u64,
+    /// The longest pause between attempts, in milliseconds.
+    pub backoff_ms_max: u64,
+    /// A lane that lies this many records behind another of its source catches up on its own, so
+    /// that a new lane's bootstrap does not hold the others back.
+    pub bootstrap_gap_records: u64,
+    /// Commits that a slow follower of [`super::Handle::subscribe`] may lag behind.
+    pub published_commits: usize,
+    /// Entity whose commits are published.
+    pub published_entity: String,
+    /// Topic that late records are written to.
+    pub late_topic: String,
+    /// Topic that dead letters are written to.
+    pub dead_letter_topic: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch_records: 4096,
+            poll_wait_ms: 100,
+            read_keys: 1024,
+            memory_bytes: 512 << 20,
+            attempts: 10,
+            backoff_ms_min: 10,
+            backoff_ms_max: 2000,
+            bootstrap_gap_records: 50_000,
+            published_commits: 1024,
+            published_entity: "item".to_owned(),
+            late_topic: "late".to_owned(),
+            dead_letter_topic: "dead-letter".to_owned(),
+        }
+    }
+}
+
+impl Settings {
+    /// Checks what types cannot say.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used, under its key in section `updater`.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let at_least_one = [
+            ("batch_records", self.batch_records as u64),
+            ("poll_wait_ms", self.poll_wait_ms),
+            ("read_keys", self.read_keys as u64),
+            ("memory_bytes", self.memory_bytes as u64),
+            ("attempts", u64::from(self.attempts)),
+            ("backoff_ms_min", self.backoff_ms_min),
+            ("published_commits", self.published_commits as u64),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 {
+                return Err(invalid(key, "is 0", "give at least 1"));
+            }
+        }
+        if self.backoff_ms_max < self.backoff_ms_min {
+            let remedy = "give at least `updater.backoff_ms_min`";
+            return Err(invalid("backoff_ms_max", "is shorter than the first pause", remedy));
+        }
+        if self.late_topic == self.dead_letter_topic {
+            let remedy = "name two topics, so that one can be replayed without the other";
+            return Err(invalid("late_topic", "is the dead letters' topic too", remedy));
+        }
+        Ok(())
+    }
+
+    pub(super) fn poll_wait(&self) -> Duration {
+        Duration::from_millis(self.poll_wait_ms)
+    }
+
+    /// Pause after failed attempt number `attempt` (from 1), without jitter.
+    pub(super) fn backoff(&self, attempt: u32) -> Duration {
+        let doubled = self.backoff_ms_min.saturating_mul(1 << (attempt - 1).min(20));
+        Duration::from_millis(doubled.min(self.backoff_ms_max))
+    }
+}
+
+fn invalid(key: &str, message: &str, remedy: &str) -> Invalid {
+    Invalid::new(&format!("updater.{key}"), message, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_bounds_and_swapped_pauses_are_refused_by_name() {
+        assert_eq!(Settings::default().check(), Ok(()));
+        let zero = Settings { read_keys: 0, ..Settings::default() };
+        assert_eq!(zero.check().unwrap_err().key, "updater.read_keys");
+        let swapped = Settings { backoff_ms_min: 9, backoff_ms_max: 8, ..Settings::default() };
+        assert_eq!(swapped.check().unwrap_err().key, "updater.backoff_ms_max");
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let settings = Settings { backoff_ms_min: 10, backoff_ms_max: 35, ..Settings::default() };
+        let pauses: Vec<_> = (1..=4).map(|n| settings.backoff(n).as_millis()).collect();
+        assert_eq!(pauses, [10, 20, 35, 35]);
+        assert_eq!(settings.backoff(u32::MAX).as_millis(), 35);
+    }
+}

@@ -1,0 +1,51 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use definitions::Lane;
+use fold::Head;
+use record::{LaneId, Offset, Partition};
+use tokio::sync::{broadcast, watch};
+
+use super::counters::Cells;
+use super::interest::Embeddings;
+use super::published::Published;
+
+/// How far a (lane, partition) is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The committed head; `None`: nothing is committed yet.
+    pub head: Option<Head>,
+    /// Where this updater found it: 0 for a lane that is bootstrapped.
+    pub start: Offset,
+    /// The log's end when the updater started.
+    pub end: Offset,
+    /// Whether it has covered `end`.
+    pub caught_up: bool,
+}
+
+/// What the tasks tell and the handles see.
+pub(super) struct Shared {
+    pub(super) lanes: Vec<Arc<Lane>>,
+    pub(super) slots: BTreeMap<(LaneId, Partition), watch::Sender<Progress>>,
+    pub(super) counters: Cells,
+    pub(super) published: broadcast::Sender<Published>,
+    pub(super) embeddings: RwLock<Arc<Embeddings>>,
+}
+
+impl Progress {
+    /// First offset that is not covered.
+    #[must_use]
+    pub fn next(&self) -> Offset {
+        self.head.as_ref().map_or(Offset(0), |head| head.next)
+    }
+}
+
+impl Shared {
+    pub(super) fn slot(&self, lane: LaneId, partition: Partition) -> &watch::Sender<Progress> {
+        self.slots.get(&(lane, partition)).expect("every lane has a slot for each partition")
+    }
+
+    pub(super) fn embeddings(&self) -> Arc<Embeddings> {
+        Arc::clone(&self.embeddings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}

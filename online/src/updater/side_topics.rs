@@ -1,0 +1,157 @@
+//! Topics `late` and `dead-letter`: what a lane did not fold, with the reason and the original bytes.
+//!
+//! Written before the commit that counts it, so nothing is lost; a replay after a crash writes it
+//! again, under the same id (`lane/partition/offset`), so a reader can tell.
+
+use definitions::{Columns, EventBatch, Lane, Rejection};
+use event_log::{NewRecord, Topic};
+use fold::Verdict;
+use record::Record;
+use serde::Serialize;
+
+use super::context::Context;
+use super::retry::retry;
+use super::{Error, counters};
+
+/// Larger originals are left out; their position says where they are. The log takes 1 MiB a record,
+/// and escaping can make six bytes of one.
+const ORIGINAL_BYTES_MAX: usize = 150 << 10;
+
+/// One late record or dead letter, as its topic holds it: a JSON object.
+#[derive(Debug, Serialize)]
+struct Dropped<'a> {
+    /// `lane/partition/offset`: the same for each time that it is written.
+    id: String,
+    source: &'a str,
+    entity: &'a str,
+    topic: &'a str,
+    log: String,
+    partition: u32,
+    offset: u64,
+    append_time_ms: i64,
+    /// `late`, or a dead letter's reason.
+    reason: &'static str,
+    /// For a person; empty where the reason says it all.
+    detail: &'a str,
+    key: Original<'a>,
+    value: Original<'a>,
+}
+
+/// Original bytes: as text where they are UTF-8, else in hexadecimal.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Original<'a> {
+    Text(&'a str),
+    Hex(String),
+    LeftOut { bytes: usize },
+}
+
+impl<'a> Original<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        if bytes.len() > ORIGINAL_BYTES_MAX {
+            return Self::LeftOut { bytes: bytes.len() };
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(_) => Self::Hex(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+        }
+    }
+}
+
+/// What a lane read and did not fold, ready to be appended.
+#[derive(Debug, Default)]
+pub(super) struct SideRecords {
+    late: Vec<NewRecord>,
+    dead_letters: Vec<NewRecord>,
+    left_out: usize,
+}
+
+impl SideRecords {
+    /// Picks the late and refused rows out of `verdicts`.
+    pub(super) fn collect(
+        lane: &Lane,
+        topic: Topic,
+        records: &[Record],
+        batch: &EventBatch,
+        columns: &Columns,
+        verdicts: &[(usize, Verdict)],
+    ) -> Self {
+        let mut side = Self::default();
+        for &(row, verdict) in verdicts {
+            let reason = match verdict {
+                Verdict::Applied | Verdict::Duplicate => continue,
+                Verdict::Late => "late",
+                Verdict::DeadLettered(reason) => reason.as_str(),
+            };
+            let detail = [&batch.rejections, &columns.rejections]
+                .into_iter()
+                .find_map(|rejections| detail(rejections, row))
+                .unwrap_or_default();
+            let record = &records[row];
+            let (key, value) = (Original::of(&record.key), Original::of(&record.value));
+            side.left_out += usize::from(matches!(value, Original::LeftOut { .. }));
+            let dropped = Dropped {
+                id: format!("{}/{}/{}", lane.id, record.partition, record.offset),
+                source: &lane.source.name,
+                entity: &lane.entity,
+                topic: &lane.source.topic,
+                log: topic.log.to_string(),
+                partition: record.partition.0,
+                offset: record.offset.0,
+                append_time_ms: record.append_time.0,
+                reason,
+                detail,
+                key,
+                value,
+            };
+            let value = serde_json::to_vec(&dropped).expect("text and numbers are JSON");
+            let new = NewRecord { key: record.key.clone(), value };
+            match verdict {
+                Verdict::Late => side.late.push(new),
+                _ => side.dead_letters.push(new),
+            }
+        }
+        side
+    }
+
+    /// Appends them, durable when it returns.
+    pub(super) async fn write(self, context: &Context) -> Result<(), Error> {
+        let cells = &context.shared.counters;
+        counters::add(&cells.originals_left_out, self.left_out);
+        let topics = [
+            (&context.settings.late_topic, self.late, &cells.late_written),
+            (&context.settings.dead_letter_topic, self.dead_letters, &cells.dead_letters_written),
+        ];
+        for (topic, records, counter) in topics {
+            if records.is_empty() {
+                continue;
+            }
+            retry(context, "writing late records and dead letters", || async {
+                let outcomes = context.log.append(topic, records.clone()).await?;
+                outcomes.into_iter().collect::<Result<Vec<_>, _>>()
+            })
+            .await?;
+            counters::add(counter, records.len());
+        }
+        Ok(())
+    }
+}
+
+fn detail(rejections: &[Rejection], row: usize) -> Option<&str> {
+    let at = rejections.binary_search_by_key(&row, |rejection| rejection.row).ok()?;
+    Some(&rejections[at].detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn originals_survive_as_text_or_hexadecimal() {
+        let json = |bytes: &[u8]| serde_json::to_string(&Original::of(bytes)).unwrap();
+        assert_eq!(json(b"{\"a\":1}"), r#"{"text":"{\"a\":1}"}"#);
+        assert_eq!(json(&[0xff, 0x00]), r#"{"hex":"ff00"}"#);
+        let large = vec![b'x'; ORIGINAL_BYTES_MAX + 1];
+        assert_eq!(json(&large), format!(r#"{{"left_out":{{"bytes":{}}}}}"#, large.len()));
+    }
+}
