@@ -16,7 +16,7 @@ const DECAY: f64 = 0.6;
 /// Age of a session at the cut at which it counts half, in microseconds.
 const HALF_LIFE_US: f64 = 14.0 * 86_400.0 * 1_000_000.0;
 /// Distance in items from the shared item at which an item counts 1/e.
-const REACH: f64 = 3.0;
+const REACH: f64 = 5.0;
 
 /// A past session that shares items with the visitor.
 struct Neighbour {
@@ -26,7 +26,8 @@ struct Neighbour {
     shared: u32,
 }
 
-/// Σ over neighbours of similarity · nearness to the shared item.
+/// Σ over neighbours of similarity · nearness to the shared item, which counts itself: visitors come
+/// back to what they share.
 pub(super) fn score(indexes: &Indexes, query: &Query) -> Vec<Scored> {
     let sessions = &indexes.sessions;
     let mut tally = Tally::default();
@@ -35,9 +36,6 @@ pub(super) fn score(indexes: &Indexes, query: &Query) -> Vec<Scored> {
         let shared = items.iter().position(|item| *item == neighbour.shared);
         let shared = shared.expect("the inverted index lists sessions that hold the item");
         for (place, item) in items.iter().enumerate() {
-            if place == shared {
-                continue;
-            }
             let nearness = libm::exp(-(place.abs_diff(shared) as f64) / REACH);
             tally.add(*item, neighbour.similarity * nearness);
         }

@@ -62,7 +62,7 @@ fn sequential_gives_what_comes_next() {
 
 #[test]
 fn sessions_give_what_neighbours_looked_at() {
-    assert_eq!(run("sessions", &query("scarf")), "hat glove");
+    assert_eq!(run("sessions", &query("scarf")), "scarf hat glove");
 }
 
 #[test]
