@@ -1,7 +1,8 @@
 //! What runs while shoppers shop: the [`updater`], which keeps the online store equal to the fold
-//! over the log, and the item table that follows it.
+//! over the log, and the [`item_table`] that follows it.
 //!
 //! A crate of its own because serving must not pull in the batch engine. It knows ports and the
 //! fold, never an adapter, and it computes no feature of its own.
 
+pub mod item_table;
 pub mod updater;

@@ -1,0 +1,291 @@
+//! Follows the commits and makes new versions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use definitions::Lane;
+use event_log::EventLog;
+use fold::{Head, StateKey};
+use online_store::OnlineStore;
+use record::{EventTime, Partition};
+use runtime::clock::Clock;
+use runtime::shutdown::Shutdown;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::items::LaneItems;
+use super::version::{Items, Version};
+use super::{Cells, Error, ItemTable, Settings};
+use crate::updater::{self, Published};
+
+/// Scans that a moving head may spoil before the table gives up for this time.
+const SCANS_MAX: u32 = 20;
+
+/// What a table works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Says how many partitions there are.
+    pub log: Arc<dyn EventLog>,
+    /// Where the states are.
+    pub store: Arc<dyn OnlineStore>,
+    /// Lanes; those of another entity than the table's are left out.
+    pub lanes: Vec<Arc<Lane>>,
+    /// The updater of this process; without one the store's heads are polled.
+    pub updater: Option<updater::Handle>,
+    /// Says what `as_of` is.
+    pub clock: Clock,
+}
+
+/// Makes the versions; [`Refresher::run`] it beside the updater.
+pub struct Refresher {
+    settings: Settings,
+    store: Arc<dyn OnlineStore>,
+    clock: Clock,
+    commits: Option<broadcast::Receiver<Published>>,
+    lanes: Vec<LaneItems>,
+    items: Arc<Items>,
+    /// Whether the set of items changed since `items` was made.
+    items_changed: bool,
+    /// Whether any commit came since the last version.
+    values_changed: bool,
+    /// (lane, partition) to scan again: commits were missed, or could not be read.
+    broken: Vec<(usize, Partition)>,
+    versions: watch::Sender<Arc<Version>>,
+    cells: Arc<Cells>,
+}
+
+/// Scans the store and makes the first version.
+///
+/// # Errors
+/// When log or store do not answer, a state is damaged, or there are too many items.
+pub async fn open(settings: Settings, parts: Parts) -> Result<(ItemTable, Refresher), Error> {
+    let as_of = whole_second(parts.clock.now());
+    open_at(settings, parts, as_of).await
+}
+
+/// One version from a scan, with its values at exactly `as_of`; for [`ItemTable::pinned`].
+///
+/// # Errors
+/// As [`open`].
+pub async fn load(settings: Settings, parts: Parts, as_of: EventTime) -> Result<Version, Error> {
+    let (table, _) = open_at(settings, parts, as_of).await?;
+    Ok(table.current().as_ref().clone())
+}
+
+async fn open_at(
+    settings: Settings,
+    parts: Parts,
+    as_of: EventTime,
+) -> Result<(ItemTable, Refresher), Error> {
+    let Parts { log, store, lanes, updater, clock } = parts;
+    // Followed from before the scan, so that no commit falls between.
+    let commits = updater.map(|updater| updater.subscribe());
+    let mut of_items = Vec::new();
+    for lane in lanes.into_iter().filter(|lane| lane.entity == settings.entity) {
+        let partitions = log.topic(&lane.source.topic).await?.partitions;
+        of_items.push(LaneItems::new(lane, partitions));
+    }
+    let empty = Version::from_rows(Vec::new(), [], Vec::new(), as_of);
+    let (versions, receiver) = watch::channel(Arc::new(empty));
+    let cells = Arc::<Cells>::default();
+    let table = ItemTable { versions: receiver, cells: Arc::clone(&cells) };
+    let mut refresher = Refresher {
+        settings,
+        store,
+        clock,
+        commits,
+        broken: all_partitions(&of_items),
+        lanes: of_items,
+        items: Arc::default(),
+        items_changed: true,
+        values_changed: true,
+        versions,
+        cells,
+    };
+    refresher.mend().await?;
+    refresher.publish(as_of).await?;
+    Ok((table, refresher))
+}
+
+fn all_partitions(lanes: &[LaneItems]) -> Vec<(usize, Partition)> {
+    let lanes = lanes.iter().enumerate();
+    lanes.flat_map(|(n, lane)| lane.partitions().map(move |partition| (n, partition))).collect()
+}
+
+fn whole_second(at: EventTime) -> EventTime {
+    EventTime(at.0.div_euclid(1_000_000) * 1_000_000)
+}
+
+impl Refresher {
+    /// Follows the commits and swaps versions until `shutdown`. A version that cannot be made is
+    /// counted and logged; the last good one stays, and its `as_of` says how old it is.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`] only: the states are gone with the computation.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Error> {
+        let mut ticks = tokio::time::interval(Duration::from_millis(self.settings.refresh_ms));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.wait() => return Ok(()),
+                _ = ticks.tick() => {}
+                commit = next(&mut self.commits) => {
+                    self.absorb(commit);
+                    continue;
+                }
+            }
+            match self.refresh().await {
+                Ok(()) => {}
+                Err(error @ Error::Panicked(_)) => return Err(error),
+                Err(error) => {
+                    Cells::add(&self.cells.failures);
+                    tracing::error!(%error, "the item table keeps its last version");
+                }
+            }
+        }
+    }
+
+    async fn refresh(&mut self) -> Result<(), Error> {
+        self.find_moved_heads().await?;
+        self.mend().await?;
+        let as_of = whole_second(self.clock.now());
+        // A clock that steps back must not take the table back with it.
+        let as_of = as_of.max(self.versions.borrow().as_of());
+        if self.values_changed || as_of > self.versions.borrow().as_of() {
+            self.publish(as_of).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what the updater said.
+    fn absorb(&mut self, commit: Result<Published, RecvError>) {
+        match commit {
+            Ok(commit) => {
+                let Some(n) = self.lanes.iter().position(|lane| lane.lane.id == commit.lane) else {
+                    return;
+                };
+                Cells::add(&self.cells.commits);
+                self.commit(n, commit);
+            }
+            Err(RecvError::Lagged(missed)) => {
+                Cells::add(&self.cells.lagged);
+                tracing::warn!(missed, "the item table lagged behind the commits: scanning again");
+                self.broken = all_partitions(&self.lanes);
+            }
+            // The updater is gone: from now on the store's heads are polled.
+            Err(RecvError::Closed) => self.commits = None,
+        }
+    }
+
+    fn commit(&mut self, n: usize, commit: Published) {
+        let place = (n, commit.partition);
+        let known = self.lanes[n].next(commit.partition);
+        if self.broken.contains(&place) || known.is_some_and(|known| commit.head.next <= known) {
+            return;
+        }
+        if commit.previous != known {
+            self.broken.push(place);
+            return;
+        }
+        match self.lanes[n].commit(commit.partition, commit.head, &commit.states) {
+            Ok(items_changed) => {
+                self.items_changed |= items_changed;
+                self.values_changed = true;
+            }
+            Err(error) => {
+                tracing::error!(%error, "a commit could not be read: scanning again");
+                self.broken.push(place);
+            }
+        }
+    }
+
+    /// Without an updater to follow, the heads say what changed.
+    async fn find_moved_heads(&mut self) -> Result<(), Error> {
+        if self.commits.is_some() {
+            return Ok(());
+        }
+        for (n, partition) in all_partitions(&self.lanes) {
+            let lane = &self.lanes[n];
+            let stored = self.store.read(lane.lane.id, partition, &[]).await?.head;
+            if stored.map(|head| head.next) != lane.next(partition) {
+                self.broken.push((n, partition));
+            }
+        }
+        Ok(())
+    }
+
+    /// Scans what is broken.
+    async fn mend(&mut self) -> Result<(), Error> {
+        while let Some((n, partition)) = self.broken.last().copied() {
+            let (head, states) = self.scan(n, partition).await?;
+            let lane = self.lanes[n].lane.id;
+            let damaged = |source| Error::State { lane, partition, source };
+            let head = head.map(|head| Head::decode(&head.bytes)).transpose().map_err(damaged)?;
+            self.lanes[n].replace(partition, head, states).map_err(damaged)?;
+            self.items_changed = true;
+            self.values_changed = true;
+            self.broken.retain(|place| *place != (n, partition));
+        }
+        Ok(())
+    }
+
+    async fn scan(&self, n: usize, partition: Partition) -> Result<Scanned, Error> {
+        let mut scans = 1;
+        loop {
+            Cells::add(&self.cells.scans);
+            let mut states = Vec::new();
+            let mut visit = |key: &[u8], state: &[u8]| {
+                states.push((StateKey::from_bytes(key), state.to_vec()));
+            };
+            match self.store.scan(self.lanes[n].lane.id, partition, &mut visit).await {
+                Ok(head) => return Ok((head, states)),
+                Err(online_store::Error::Moved { .. }) if scans < SCANS_MAX => scans += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Computes a version off the async threads and swaps it in.
+    async fn publish(&mut self, as_of: EventTime) -> Result<(), Error> {
+        let number = self.versions.borrow().number() + 1;
+        let mut lanes = std::mem::take(&mut self.lanes);
+        let known = (!self.items_changed).then(|| Arc::clone(&self.items));
+        let items_max = self.settings.items_max;
+        let compute = move || {
+            let items = known.unwrap_or_else(|| {
+                Arc::new(Items::new(lanes.iter().flat_map(LaneItems::ids).cloned().collect()))
+            });
+            if items.ids.len() > items_max {
+                return (lanes, Err(Error::TooManyItems { items: items.ids.len(), items_max }));
+            }
+            let values = lanes.iter_mut().map(|lane| lane.values(&items, as_of)).collect();
+            let reads = lanes.iter().flat_map(LaneItems::reads).collect();
+            let of = lanes.iter().map(|lane| Arc::clone(&lane.lane)).collect();
+            let version = Version::new(of, Arc::clone(&items), values, reads, as_of, number);
+            (lanes, Ok((items, version)))
+        };
+        let computed = tokio::task::spawn_blocking(compute).await;
+        let (lanes, made) = computed.map_err(|error| Error::Panicked(error.to_string()))?;
+        self.lanes = lanes;
+        let (items, version) = made?;
+        self.items = items;
+        self.items_changed = false;
+        self.values_changed = false;
+        self.versions.send_replace(Arc::new(version));
+        Cells::add(&self.cells.versions);
+        Ok(())
+    }
+}
+
+type Scanned = (Option<online_store::StoredHead>, Vec<(StateKey, Vec<u8>)>);
+
+async fn next(
+    commits: &mut Option<broadcast::Receiver<Published>>,
+) -> Result<Published, RecvError> {
+    match commits {
+        Some(commits) => commits.recv().await,
+        None => std::future::pending().await,
+    }
+}
