@@ -14,6 +14,7 @@ use fold::Value;
 
 use crate::Error;
 use crate::pool::Pool;
+use crate::source::Query;
 
 /// The entity whose features differ from candidate to candidate; all others belong to the visitor.
 pub const ITEM_ENTITY: &str = "item";
@@ -54,6 +55,14 @@ enum Part {
     Score,
     Rank,
     Share,
+}
+
+impl Request {
+    /// The row's view of what the sources were asked.
+    #[must_use]
+    pub fn of(query: &Query) -> Self {
+        Self { as_of_us: query.as_of_us, position_count: query.sequence.len() as i64 }
+    }
 }
 
 impl Joiner {

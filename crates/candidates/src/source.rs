@@ -14,7 +14,7 @@ mod trending;
 
 use std::sync::Arc;
 
-use fold::Seen;
+use fold::{Seen, Value};
 
 use crate::index::{Indexes, Scored};
 use crate::{Error, Vectors};
@@ -48,6 +48,30 @@ pub struct Hit {
     pub rank: u32,
     /// Score as a share of the best; 0 where the best is not above 0.
     pub share: f64,
+}
+
+impl Query {
+    /// What the sources know of a visitor whose lanes gave these values: the first sequence, and the
+    /// first vector passed through `tower` (the visitor tower of the model).
+    #[must_use]
+    pub fn of_visitor(
+        visitor: &[&[Value]],
+        context_items: Vec<Arc<str>>,
+        as_of_us: i64,
+        tower: impl FnOnce(&[f32]) -> Vec<f32>,
+    ) -> Self {
+        let values = || visitor.iter().flat_map(|lane| lane.iter());
+        let sequence = values().find_map(|value| match value {
+            Value::Sequence(seen) => Some(seen.clone()),
+            _ => None,
+        });
+        let interest = values().find_map(|value| match value {
+            Value::Vector(vector) => Some(vector),
+            _ => None,
+        });
+        let interest = interest.map(|vector| tower(vector));
+        Self { sequence: sequence.unwrap_or_default(), context_items, interest, as_of_us }
+    }
 }
 
 /// Runs a source by name (`covisit`, `sequential`, `sessions`, `interest`, `trending`, `recent`) and
