@@ -3,39 +3,80 @@
 //! A crate of its own because the embedded event log and the embedded online store live in one
 //! database with one journal (so that the log is durable before the state is), and neither may know
 //! the other. It knows nothing of records or states.
+//!
+//! # Why the state can never be ahead of the log
+//!
+//! Every write goes through one journal file, in one order, under one lock. The log hides a record
+//! from its readers until the journal is synced past it ([`Database::sync`]), and a state can only
+//! be computed from a record that was read, so the journal is durable up to every record of a state
+//! before that state is even written. A state commit therefore needs no sync of its own: if the
+//! power fails, what is lost is a tail of the journal, the states in it are computed again from the
+//! log, and the log lost nothing that anybody had seen. Tables cannot overtake the journal either:
+//! fjall syncs it before each flush of a memtable (`worker_pool.rs`, `WorkerMessage::Flush`).
+//!
+//! Start with [`Database::open_with`].
+
+pub mod crash;
+mod error;
+mod group_sync;
+mod owner;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Why a data directory could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Another process owns the directory.
-    #[error("data directory {path} is owned by process {pid}: stop it, or use another --data")]
-    Owned {
-        /// The directory.
-        path: PathBuf,
-        /// Its owner.
-        pid: u32,
-    },
-    /// The directory cannot be read or written.
-    #[error("data directory {path}: {source}")]
-    Io {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The database library's own error.
-    #[error("embedded database: {0}")]
-    Database(#[from] fjall::Error),
+use fjall::{Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+
+pub use crate::error::Error;
+use crate::group_sync::GroupSync;
+use crate::owner::Ownership;
+
+/// Memory for cached blocks of tables.
+const CACHE_BYTES: u64 = 64 << 20;
+/// Threads for flushes and compactions, few because the machine has other work.
+const WORKER_THREADS: usize = 2;
+
+/// When the journal is synced to the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Whenever a writer asks for it: an acknowledged append survives a power failure.
+    #[default]
+    Always,
+    /// Never, nor is the journal handed to the system after each write: for a private realm whose
+    /// directory is thrown away. A crash loses data, even acknowledged data.
+    Never,
 }
 
+/// How to open a database.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// When the journal is synced.
+    pub sync: SyncMode,
+    /// Where to abort the process, in tests of crashes.
+    pub crash_at: Option<crash::CrashPoint>,
+    /// Now, in milliseconds since the Unix epoch, told to whoever finds the directory taken.
+    pub started_ms: Option<i64>,
+}
+
+/// A write that [`Database::sync`] can make durable; later writes have greater tickets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
 /// The one database of a data directory, held by one process. Cheap to clone.
+///
+/// The directory stays owned until the last clone is dropped.
 #[derive(Clone)]
 pub struct Database {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    // Before `_ownership`: the database closes while the directory is still owned.
     inner: fjall::Database,
     directory: PathBuf,
+    sync: SyncMode,
+    group: GroupSync,
+    crash: Option<crash::Armed>,
+    _ownership: Ownership,
 }
 
 impl Database {
@@ -44,19 +85,128 @@ impl Database {
     /// # Errors
     /// [`Error::Owned`] names the process that has it.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        let inner = fjall::Database::builder(directory.join("db")).open()?;
-        Ok(Self { inner, directory: directory.to_owned() })
+        Self::open_with(directory, Options::default())
+    }
+
+    /// As [`Database::open`], with settings.
+    ///
+    /// # Errors
+    /// [`Error::Owned`] names the process that has it.
+    pub fn open_with(directory: &Path, options: Options) -> Result<Self, Error> {
+        let io = |source| Error::io(directory, source);
+        std::fs::create_dir_all(directory).map_err(io)?;
+        let ownership = owner::take(directory, options.started_ms)?;
+        let path = directory.join("db");
+        if !path.try_exists().map_err(io)? {
+            create(directory, &path)?;
+        }
+        let inner = builder(&path).open().map_err(|source| Error::database(directory, source))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                inner,
+                directory: directory.to_owned(),
+                sync: options.sync,
+                group: GroupSync::default(),
+                crash: options.crash_at.map(crash::Armed::new),
+                _ownership: ownership,
+            }),
+        })
     }
 
     /// The library's handle, for the two adapters.
     #[must_use]
     pub fn inner(&self) -> &fjall::Database {
-        &self.inner
+        &self.shared.inner
     }
 
     /// The data directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
-        &self.directory
+        &self.shared.directory
     }
+
+    /// When the journal is synced.
+    #[must_use]
+    pub fn sync_mode(&self) -> SyncMode {
+        self.shared.sync
+    }
+
+    /// Opens or creates a keyspace.
+    ///
+    /// # Errors
+    /// When the database cannot do it.
+    pub fn keyspace(&self, name: &str) -> Result<Keyspace, Error> {
+        self.shared
+            .inner
+            .keyspace(name, KeyspaceCreateOptions::default)
+            .map_err(|source| self.failed(source))
+    }
+
+    /// An empty batch, to be filled and given to [`Database::write`].
+    #[must_use]
+    pub fn batch(&self) -> OwnedWriteBatch {
+        self.shared.inner.batch().durability(match self.shared.sync {
+            SyncMode::Always => Some(PersistMode::Buffer),
+            SyncMode::Never => None,
+        })
+    }
+
+    /// Writes a batch, all or nothing. It survives the death of the process, and the death of the
+    /// machine only after [`Database::sync`] or with a later write that does.
+    ///
+    /// # Errors
+    /// When the disk refuses it: from then on the database takes no more writes.
+    pub fn write(&self, batch: OwnedWriteBatch) -> Result<Ticket, Error> {
+        batch.commit().map_err(|source| self.failed(source))?;
+        Ok(Ticket(self.shared.group.written()))
+    }
+
+    /// Makes a write and all before it durable. Callers at the same time share one sync.
+    ///
+    /// # Errors
+    /// When the disk refuses it: from then on the database takes no more writes.
+    pub fn sync(&self, ticket: Ticket) -> Result<(), Error> {
+        match self.shared.sync {
+            SyncMode::Never => Ok(()),
+            SyncMode::Always => self.shared.group.sync(ticket.0, || {
+                self.shared
+                    .inner
+                    .persist(PersistMode::SyncAll)
+                    .map_err(|source| self.failed(source))
+            }),
+        }
+    }
+
+    /// Aborts the process if this is the passing that a test asked for.
+    #[inline]
+    pub fn pass(&self, point: crash::Point) {
+        if let Some(armed) = &self.shared.crash {
+            armed.pass(point);
+        }
+    }
+
+    /// The library's error, with the directory and what to do about it.
+    #[must_use]
+    pub fn failed(&self, source: fjall::Error) -> Error {
+        Error::database(&self.shared.directory, source)
+    }
+}
+
+fn builder(path: &Path) -> fjall::DatabaseBuilder<fjall::Database> {
+    fjall::Database::builder(path).cache_size(CACHE_BYTES).worker_threads(WORKER_THREADS)
+}
+
+/// Creates the database under another name and renames it when it is whole: the library cannot open
+/// one that a crash left half created.
+fn create(directory: &Path, path: &Path) -> Result<(), Error> {
+    let io = |source| Error::io(directory, source);
+    let unfinished = directory.join("db.unfinished");
+    if unfinished.try_exists().map_err(io)? {
+        std::fs::remove_dir_all(&unfinished).map_err(io)?;
+    }
+    let database =
+        builder(&unfinished).open().map_err(|source| Error::database(directory, source))?;
+    drop(database);
+    std::fs::rename(&unfinished, path).map_err(io)?;
+    std::fs::File::open(directory).and_then(|opened| opened.sync_all()).map_err(io)
 }

@@ -1,0 +1,90 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why a data directory could not be used. Cheap to clone, because all who wait for one sync get
+/// the same one.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another process owns the directory.
+    #[error("data directory {path} is owned by {owner}: stop it, or use another --data")]
+    Owned {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: Owner,
+    },
+    /// The directory cannot be read or written.
+    #[error("data directory {path}: {source}")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The database library's own error.
+    #[error("embedded database in {path}: {source}; {remedy}")]
+    Database {
+        /// The data directory.
+        path: PathBuf,
+        /// What to do about it.
+        remedy: &'static str,
+        /// What the library said.
+        #[source]
+        source: Arc<fjall::Error>,
+    },
+}
+
+/// Who has a data directory, as far as it can be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Process id; `None` in the moment between taking the directory and saying so.
+    pub pid: Option<u32>,
+    /// When it took the directory, in milliseconds since the Unix epoch, if it said so.
+    pub started_ms: Option<i64>,
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "process {pid}"),
+            None => f.write_str("another process"),
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source: Arc::new(source) }
+    }
+
+    pub(crate) fn database(path: &Path, source: fjall::Error) -> Self {
+        Self::Database { path: path.to_owned(), remedy: remedy(&source), source: Arc::new(source) }
+    }
+}
+
+fn remedy(error: &fjall::Error) -> &'static str {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+            match error.kind() {
+                io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge => {
+                    "free space on its disk, then start again: nothing acknowledged is lost"
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    "make it writable for this user"
+                }
+                _ => "check the disk (see the system's log), then start again",
+            }
+        }
+        fjall::Error::Poisoned => {
+            "an earlier write failed and no more are taken: mend its cause, then start again"
+        }
+        fjall::Error::Locked => "another process has it open: stop that one first",
+        fjall::Error::InvalidVersion(_) => "it was written by another version: use another --data",
+        _ => "it is damaged: restore a copy, or use another --data and import again",
+    }
+}
