@@ -1,1 +1,62 @@
 //! The suite that every adapter of the port passes.
+//!
+//! It asks only for what the port promises: offsets rise but may have gaps, what was appended may
+//! become visible a little later, topics of one suite share a cluster with others. An adapter's
+//! tests give it a [`Harness`] and call [`event_log_conformance!`](crate::event_log_conformance).
+
+pub mod append;
+pub mod durability;
+mod helpers;
+pub mod read;
+pub mod topics;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::EventLog;
+
+/// How the suite gets at an adapter.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// Opens the log; called again, after the first one was dropped, it is what a restarted process
+    /// would see.
+    async fn open(&self) -> Arc<dyn EventLog>;
+
+    /// Deletes a topic, by whatever means the log has; returns when it is gone.
+    async fn delete(&self, topic: &str);
+
+    /// A name that no other test uses.
+    fn topic(&self, of: &str) -> String;
+}
+
+/// One test per case of the suite: `event_log_conformance!(EXPRESSION)`, where the expression makes
+/// a [`Harness`](crate::conformance::Harness). The caller has `tokio` with its macros.
+#[macro_export]
+macro_rules! event_log_conformance {
+    ($harness:expr) => {
+        $crate::event_log_conformance!(@cases $harness,
+            topics: create_returns_what_exists, unknown_topics_are_errors, partitions_are_fixed,
+                bad_topics_are_refused, a_recreated_topic_is_another_log;
+            append: one_outcome_per_record_in_order, the_key_chooses_the_partition,
+                keys_and_values_are_any_bytes, too_large_records_are_refused_alone,
+                append_times_never_go_back, concurrent_appenders_lose_nothing,
+                an_empty_append_is_nothing;
+            read: readers_start_anywhere, readers_take_at_most_what_they_ask_for,
+                positions_outside_are_errors, an_empty_partition_waits, an_append_wakes_readers,
+                a_dropped_read_loses_nothing, large_batches_arrive_whole,
+                partitions_do_not_mix;
+            durability: what_was_acknowledged_is_there_after_reopening,
+                offsets_go_on_after_reopening, log_ids_survive_reopening;
+        );
+    };
+    (@cases $harness:expr, $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::conformance::$module::$case(&$harness).await;
+            })+
+        })+
+    };
+}

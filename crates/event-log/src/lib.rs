@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use record::{AppendTime, LogId, Offset, Partition, Record};
 
-pub use crate::embedded::Embedded;
+pub use crate::embedded::{Clock, Embedded, Entropy, RECORD_BYTES_MAX, Settings};
 
 /// A topic as it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,16 @@ pub enum Error {
         /// What there is.
         partitions: u32,
     },
+    /// A topic cannot be called that, or cannot have that many partitions.
+    #[error("topic {topic:?} with {partitions} partitions: {expected}")]
+    BadTopic {
+        /// Its name.
+        topic: String,
+        /// Number of partitions.
+        partitions: u32,
+        /// What would do.
+        expected: &'static str,
+    },
     /// The topic exists with another number of partitions.
     #[error(
         "topic {topic} has {found} partitions, not {expected}: the number is fixed; use a new topic and bootstrap"
@@ -110,6 +120,14 @@ pub enum Error {
         bytes: usize,
         /// The limit.
         bytes_max: usize,
+    },
+    /// What is stored cannot be read.
+    #[error("event log holds damaged bytes at {at}: {what}")]
+    Damaged {
+        /// Where.
+        at: String,
+        /// What is wrong.
+        what: &'static str,
     },
     /// Not done; trying again may help.
     #[error("event log unavailable: {reason}")]

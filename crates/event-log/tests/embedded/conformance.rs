@@ -1,0 +1,3 @@
+use crate::harness::Directory;
+
+event_log::event_log_conformance!(Directory::new());
