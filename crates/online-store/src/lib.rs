@@ -11,7 +11,7 @@ mod embedded;
 use async_trait::async_trait;
 use record::{LaneId, Offset, Partition};
 
-pub use crate::embedded::Embedded;
+pub use crate::embedded::{Embedded, KEY_BYTES_MAX, Settings, VALUE_BYTES_MAX};
 
 /// Random token of one claim of a (lane, partition): a restored copy cannot revive a zombie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,16 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// A key or a value is larger than the store takes; nothing of its commit is written.
+    #[error("{what} of {bytes} bytes, the store takes {bytes_max}")]
+    TooLarge {
+        /// Key, value or head.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
     /// The head moved during a scan: scan again.
     #[error("lane {lane} partition {partition} changed during the scan: try again")]
     Moved {
@@ -113,6 +123,9 @@ pub trait OnlineStore: Send + Sync {
     ) -> Result<Option<StoredHead>, Error>;
 
     /// Commits. Everything is checked (owner, position) before the first write.
+    ///
+    /// A commit whose position stays where it is (`expected` is the head's own `next`) is written
+    /// each time it is tried. Of several values for one key the last one counts.
     async fn commit(&self, commit: Commit) -> Result<Outcome, Error>;
 
     /// Head and states from one snapshot, in one call.
@@ -140,7 +153,7 @@ pub trait OnlineStore: Send + Sync {
         &self,
         lane: LaneId,
         partition: Partition,
-        visit: &mut (dyn FnMut(&[u8], &[u8]) + Send),
+        visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
     ) -> Result<Option<StoredHead>, Error>;
 
     /// Lanes that have a head in any partition.
