@@ -1,0 +1,137 @@
+//! A bundle: everything that changes together when a model is swapped, in one directory.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `manifest.json` | [`Manifest`]: checksums, definition hash, inputs, normalisation, golden vectors |
+//! | `ranker.safetensors` | `wide.weight [3, inputs]`, `hidden1.weight`, `hidden1.bias`, `hidden2.weight`, `hidden2.bias`, `heads.weight [3, hidden]` |
+//! | `retriever.safetensors` | `items.weight [items, dimension]`, `visitor.weight`, `visitor.bias` |
+//! | `items.json` | ids of the rows of `items.weight`, ascending |
+//!
+//! Tensors have PyTorch's names, layout and types, so what is trained there is served here: a manifest
+//! with golden vectors from there proves that both compute the same. A bundle's name is the SHA-256 of
+//! its manifest, which holds the checksums of the rest.
+
+mod golden;
+mod load;
+mod manifest;
+#[cfg(test)]
+pub(crate) mod tests;
+mod write;
+
+use std::path::PathBuf;
+
+pub use golden::Golden;
+pub use manifest::{Manifest, RankerEntry, RetrieverEntry, VERSION};
+pub use write::Draft;
+
+use crate::{Ranker, Retriever, tensors};
+
+/// What the running definitions demand of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// Hash of the model's definition, as lower-case hex.
+    pub definition_hash: String,
+    /// Names of the inputs, in order.
+    pub inputs: Vec<String>,
+}
+
+/// A loaded, checked and warmed-up bundle.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// SHA-256 of the manifest, as hex: the bundle's name.
+    pub digest: String,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Orders candidates.
+    pub ranker: Ranker,
+    /// Item vectors and visitor tower; `None` where the model was trained without.
+    pub retriever: Option<Retriever>,
+}
+
+/// Why a bundle was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of the manifest is not there.
+    #[error("{path} is missing from the bundle; copy or train it again")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// JSON that this build does not read.
+    #[error("{path}: {what}")]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column where JSON gives them.
+        what: String,
+    },
+    /// Bytes differ from what was written.
+    #[error("{path} has SHA-256 {found}, expected {expected}: damaged; copy or train it again")]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// Of the bytes.
+        found: String,
+        /// From the manifest, or from the bundle's name.
+        expected: String,
+    },
+    /// Tensors that the manifest does not imply.
+    #[error("{path}: {source}")]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: tensors::Error,
+    },
+    /// Trained for other definitions.
+    #[error(
+        "bundle {bundle} was trained for definition {found}, this service has {expected}; train again \
+         (`twofold train`) or serve the definitions that it was trained for"
+    )]
+    Definition {
+        /// The bundle.
+        bundle: String,
+        /// In the manifest.
+        found: String,
+        /// Of the running definitions.
+        expected: String,
+    },
+    /// Trained with other inputs.
+    #[error(
+        "bundle {bundle} has the inputs {found:?}, the definitions have {expected:?}; train again \
+         (`twofold train`)"
+    )]
+    Inputs {
+        /// The bundle.
+        bundle: String,
+        /// In the manifest.
+        found: Vec<String>,
+        /// Of the running definitions.
+        expected: Vec<String>,
+    },
+    /// Scores differ from the golden ones.
+    #[error(
+        "golden row {row} scores {found}, the manifest says {expected} (± {tolerance}): this build \
+         does not compute what the bundle's trainer did"
+    )]
+    Golden {
+        /// From 0.
+        row: usize,
+        /// Computed.
+        found: f32,
+        /// In the manifest.
+        expected: f32,
+        /// Allowed difference.
+        tolerance: f32,
+    },
+}

@@ -1,0 +1,169 @@
+//! Loading: every check that needs no number first, then the numbers, then a try.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Bundle, Error, Expectation, Manifest, VERSION};
+use crate::training_set::{FileEntry, TASKS};
+use crate::{Ranker, Retriever, digest, retriever, tensors};
+
+impl Bundle {
+    /// Loads a bundle: checksums, definition hash and inputs, shapes, and only then numbers; golden
+    /// vectors; one warm-up. What it returns can serve at once.
+    ///
+    /// A directory that is named like a digest must have it, so a flipped bit of the manifest itself is
+    /// found as well.
+    ///
+    /// # Errors
+    /// When anything differs from what was written, or from what the definitions expect.
+    pub fn load(dir: &Path, expected: &Expectation) -> Result<Self, Error> {
+        let bytes = read(dir, "manifest.json")?;
+        let digest = digest::sha256(&bytes);
+        let path = dir.join("manifest.json");
+        match dir.file_name().and_then(|name| name.to_str()) {
+            Some(name) if digest::is_sha256(name) && name != digest => {
+                return Err(Error::Checksum { path, found: digest, expected: name.to_owned() });
+            }
+            _ => {}
+        }
+        let manifest = parse(&path, &bytes)?;
+        let mut files = BTreeMap::new();
+        for entry in &manifest.files {
+            files.insert(entry.name.as_str(), checked(dir, entry)?);
+        }
+        agrees(&digest, &manifest, expected)?;
+        let file = |name: &str| {
+            files
+                .get(name)
+                .map(Vec::as_slice)
+                .ok_or_else(|| Error::Missing { path: dir.join(name) })
+        };
+        let ranker = load_ranker(dir, &manifest, file("ranker.safetensors")?)?;
+        let retriever = match &manifest.retriever {
+            Some(_) => Some(load_retriever(
+                dir,
+                &manifest,
+                file("items.json")?,
+                file("retriever.safetensors")?,
+            )?),
+            None => None,
+        };
+        manifest.golden.check(&ranker)?;
+        warm_up(&ranker, retriever.as_ref());
+        Ok(Self { digest, manifest, ranker, retriever })
+    }
+}
+
+fn read(dir: &Path, name: &str) -> Result<Vec<u8>, Error> {
+    let path = dir.join(name);
+    std::fs::read(&path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::Missing { path },
+        _ => Error::Io { path, source },
+    })
+}
+
+fn checked(dir: &Path, entry: &FileEntry) -> Result<Vec<u8>, Error> {
+    let bytes = read(dir, &entry.name)?;
+    let found = digest::sha256(&bytes);
+    if found == entry.sha256 {
+        return Ok(bytes);
+    }
+    let expected = entry.sha256.clone();
+    Err(Error::Checksum { path: dir.join(&entry.name), found, expected })
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
+    let wrong = |what: String| Error::Manifest { path: path.to_owned(), what };
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
+    let width = manifest.inputs.len();
+    let ranker = &manifest.ranker;
+    let golden = &manifest.golden;
+    let what = if manifest.version != VERSION {
+        format!("version {}, this build reads {VERSION}", manifest.version)
+    } else if ranker.shape.inputs != width {
+        format!("the ranker has {} inputs, `inputs` names {width}", ranker.shape.inputs)
+    } else if ranker.normalisation.mean.len() != width || ranker.normalisation.scale.len() != width
+    {
+        format!("`normalisation` must have {width} means and scales")
+    } else if !ranker.normalisation.scale.iter().all(|s| s.is_finite() && *s > 0.0) {
+        "a scale of `normalisation` is not above 0".to_owned()
+    } else if golden.inputs.is_empty() || golden.inputs.len() != golden.scores.len() {
+        "`golden` must have rows, and a score for each".to_owned()
+    } else if golden.inputs.iter().any(|row| row.len() != width) {
+        format!("each row of `golden` must have {width} inputs")
+    } else if let Some(file) = manifest.files.iter().find(|f| f.name.contains(['/', '\\'])) {
+        format!("file `{}` is not in the directory", file.name)
+    } else {
+        return Ok(manifest);
+    };
+    Err(wrong(what))
+}
+
+fn agrees(digest: &str, manifest: &Manifest, expected: &Expectation) -> Result<(), Error> {
+    // Inputs first: where they differ the hash does too, and names say more than hashes.
+    if manifest.inputs != expected.inputs {
+        return Err(Error::Inputs {
+            bundle: digest.to_owned(),
+            found: manifest.inputs.clone(),
+            expected: expected.inputs.clone(),
+        });
+    }
+    if manifest.definition_hash != expected.definition_hash {
+        return Err(Error::Definition {
+            bundle: digest.to_owned(),
+            found: manifest.definition_hash.clone(),
+            expected: expected.definition_hash.clone(),
+        });
+    }
+    Ok(())
+}
+
+fn load_ranker(dir: &Path, manifest: &Manifest, bytes: &[u8]) -> Result<Ranker, Error> {
+    let entry = &manifest.ranker;
+    let tensors = tensors::decode(bytes, &entry.shape.tensors())
+        .map_err(|source| Error::Tensors { path: dir.join("ranker.safetensors"), source })?;
+    let (inputs, normalisation) = (manifest.inputs.clone(), entry.normalisation.clone());
+    Ok(Ranker::new(inputs, entry.shape.clone(), normalisation, entry.mix, tensors))
+}
+
+fn load_retriever(
+    dir: &Path,
+    manifest: &Manifest,
+    items: &[u8],
+    bytes: &[u8],
+) -> Result<Retriever, Error> {
+    let entry = manifest.retriever.as_ref().expect("the caller looked");
+    let wrong = |name: &str, what: String| Error::Manifest { path: dir.join(name), what };
+    let ids: Vec<String> =
+        serde_json::from_slice(items).map_err(|e| wrong("items.json", e.to_string()))?;
+    if ids.len() != entry.items || entry.dimension == 0 {
+        let what = format!("{} items, the manifest says {}", ids.len(), entry.items);
+        return Err(wrong("items.json", what));
+    }
+    if let Some(pair) = ids.windows(2).find(|pair| pair[0] >= pair[1]) {
+        let what = format!("`{}` and `{}` are not in ascending order", pair[0], pair[1]);
+        return Err(wrong("items.json", what));
+    }
+    let tensors = tensors::decode(bytes, &retriever::shapes(entry.items, entry.dimension))
+        .map_err(|source| Error::Tensors { path: dir.join("retriever.safetensors"), source })?;
+    let ids = ids.into_iter().map(Arc::from).collect();
+    let retriever = Retriever::new(ids, tensors, entry.half_life_us, entry.trained_to_us);
+    let found = digest::hex(&retriever.digest());
+    if found != entry.digest {
+        let path = dir.join("retriever.safetensors");
+        return Err(Error::Checksum { path, found, expected: entry.digest.clone() });
+    }
+    Ok(retriever)
+}
+
+/// The first call allocates and touches every page; no request should pay for it.
+fn warm_up(ranker: &Ranker, retriever: Option<&Retriever>) {
+    let width = ranker.inputs().len();
+    let scores = ranker.score(&vec![0.0; 512 * width], 512);
+    debug_assert_eq!(scores.len(), 512);
+    debug_assert_eq!(ranker.mix().len(), TASKS.len());
+    if let Some(retriever) = retriever {
+        let _ = retriever.query(&vec![0.0; retriever.dimension()]);
+    }
+}

@@ -1,0 +1,102 @@
+use super::*;
+use crate::bundle::tests::draft;
+
+#[test]
+fn publishes_lists_rolls_back_and_activates() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::open(&root.path().join("models")).unwrap();
+    let (first, expected) = draft(1);
+    assert_eq!(registry.active().unwrap(), Active::default());
+    assert!(matches!(registry.load_active(&expected), Err(Error::NoActive)));
+    let a = registry.publish(&first, &expected, 10).unwrap();
+    assert!(matches!(registry.rollback(&expected), Err(Error::NoEarlier)));
+    let b = registry.publish(&draft(2).0, &expected, 20).unwrap();
+    assert_ne!(a, b);
+    let active = registry.active().unwrap();
+    assert_eq!((active.generation, active.digest()), (2, Some(b.as_str())));
+    assert_eq!(registry.load_active(&expected).unwrap().digest, b);
+    assert_eq!(registry.rollback(&expected).unwrap(), a);
+    assert_eq!(registry.active().unwrap().generation, 3);
+    assert_eq!(registry.load_active(&expected).unwrap().digest, a);
+    assert_eq!(registry.activate(&b[..8], &expected, 30).unwrap(), b);
+    let list = registry.list().unwrap();
+    assert_eq!(list.len(), 2);
+    assert!(list.iter().all(|e| e.manifest.is_ok() && e.active == (e.digest == b)));
+    // Publishing what is active already is no swap.
+    registry.publish(&draft(2).0, &expected, 40).unwrap();
+    assert_eq!(registry.active().unwrap().generation, 4);
+}
+
+#[test]
+fn a_bad_bundle_is_refused_and_the_old_one_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::open(root.path()).unwrap();
+    let (good, expected) = draft(1);
+    let a = registry.publish(&good, &expected, 10).unwrap();
+    let before = registry.active().unwrap();
+    let mut wrong = draft(2).0;
+    wrong.golden.scores[0] += 1.0;
+    let error = registry.publish(&wrong, &expected, 20).unwrap_err();
+    assert!(matches!(error, Error::Bundle(bundle::Error::Golden { .. })), "{error}");
+    let mut foreign = draft(2).0;
+    foreign.definition_hash = "f".repeat(64);
+    let error = registry.publish(&foreign, &expected, 20).unwrap_err();
+    assert!(matches!(error, Error::Bundle(bundle::Error::Definition { .. })), "{error}");
+    let elsewhere = root.path().join("elsewhere");
+    draft(2).0.write(&elsewhere).unwrap();
+    let weights = elsewhere.join("ranker.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&weights, &bytes).unwrap();
+    let error = registry.import(&elsewhere, &expected, 20).unwrap_err();
+    assert!(matches!(error, Error::Bundle(bundle::Error::Checksum { .. })), "{error}");
+    assert_eq!(registry.active().unwrap(), before);
+    assert_eq!(registry.list().unwrap().len(), 1, "a refused bundle is not kept");
+    assert_eq!(registry.load_active(&expected).unwrap().digest, a);
+    bytes[last] ^= 1;
+    fs::write(&weights, &bytes).unwrap();
+    let b = registry.import(&elsewhere, &expected, 20).unwrap();
+    assert_eq!(registry.active().unwrap().digest(), Some(b.as_str()));
+}
+
+#[test]
+fn rolling_back_to_a_damaged_bundle_changes_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::open(root.path()).unwrap();
+    let (first, expected) = draft(1);
+    let a = registry.publish(&first, &expected, 10).unwrap();
+    let b = registry.publish(&draft(2).0, &expected, 20).unwrap();
+    fs::remove_file(registry.dir(&a).join("items.json")).unwrap();
+    let error = registry.rollback(&expected).unwrap_err();
+    assert!(matches!(error, Error::Bundle(bundle::Error::Missing { .. })), "{error}");
+    assert_eq!(registry.active().unwrap().digest(), Some(b.as_str()));
+}
+
+#[test]
+fn what_a_crash_leaves_is_ignored() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::open(root.path()).unwrap();
+    let (first, expected) = draft(1);
+    let (digest, _) = first.files();
+    // A crash while the bundle was written, and one while the pointer was.
+    fs::create_dir(root.path().join("bundles").join(format!(".staged-{digest}"))).unwrap();
+    fs::write(root.path().join("active.staged"), b"{\"gener").unwrap();
+    assert!(registry.list().unwrap().is_empty());
+    assert_eq!(registry.publish(&first, &expected, 10).unwrap(), digest);
+    assert_eq!(registry.load_active(&expected).unwrap().digest, digest);
+    fs::write(root.path().join("active.json"), b"{\"gener").unwrap();
+    assert!(matches!(registry.active(), Err(Error::Pointer { .. })));
+}
+
+#[test]
+fn an_unknown_digest_names_what_there_is() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::open(root.path()).unwrap();
+    let (first, expected) = draft(1);
+    let a = registry.publish(&first, &expected, 10).unwrap();
+    for wanted in ["ffff0000", "", "../../x", &a[..3]] {
+        let error = registry.activate(wanted, &expected, 20).unwrap_err();
+        assert!(matches!(&error, Error::Unknown { known, .. } if *known == [a.clone()]), "{error}");
+    }
+}
