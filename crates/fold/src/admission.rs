@@ -1,3 +1,21 @@
+//! Admission: which records count. A pure function of the log, per partition, in offset order:
+//!
+//! 1. what could not be decoded, whose expressions failed or whose entity key is empty is a dead
+//!    letter; it raises no watermark, for it has no time to trust;
+//! 2. [`Watermark`]: *future*, effective time, *late*, then the watermark rises;
+//! 3. [`Identities`], per stream key: *duplicate*, *key flood*, else applied.
+//!
+//! The first two depend on the partition's prefix only, the third on the key's records only, so batch
+//! may scan once for the watermark and then sort by key.
+
+mod identities;
+mod identity;
+mod watermark;
+
+pub use identities::{IDENTITIES_MAX, Identities};
+pub use identity::Identity;
+pub use watermark::Watermark;
+
 use definitions::Reason;
 use serde::{Deserialize, Serialize};
 
@@ -32,5 +50,15 @@ impl Ledger {
     #[must_use]
     pub fn read(&self) -> u64 {
         self.applied + self.duplicate + self.late + self.dead_lettered
+    }
+
+    /// Counts one verdict.
+    pub fn count(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Applied => self.applied += 1,
+            Verdict::Duplicate => self.duplicate += 1,
+            Verdict::Late => self.late += 1,
+            Verdict::DeadLettered(_) => self.dead_lettered += 1,
+        }
     }
 }

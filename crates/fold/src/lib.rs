@@ -5,17 +5,33 @@
 //! admitted events, in integers and fixed point, so order, batches and restarts cannot change a bit.
 //!
 //! The tour: [`LanePartition::apply`] judges a batch and folds it; [`LanePartition::take_changes`]
-//! gives the bytes to commit; [`EntityState::decode`] and [`EntityState::values`] read them back.
+//! gives the bytes to commit; [`EntityState::decode`] and [`EntityState::values`] read them back. Batch
+//! drives the parts by themselves: [`Watermark`] over a partition, [`Identities`] per stream key,
+//! [`KeyFold`] per entity. The aggregates are under `aggregate/`, one file each.
 
 mod admission;
+mod aggregate;
+mod codec;
+mod inputs;
+mod key_fold;
 mod partition;
+mod plan;
+mod prepared;
 mod state;
+mod text;
+mod tiles;
 mod value;
 
-pub use admission::{Ledger, Verdict};
+pub use admission::{IDENTITIES_MAX, Identities, Identity, Ledger, Verdict, Watermark};
+pub use aggregate::Place;
+pub use aggregate::keyed::BUCKETS;
+pub use inputs::Inputs;
+pub use key_fold::KeyFold;
 pub use partition::{Changes, Head, LanePartition, StateKey};
+pub use plan::Plan;
+pub use prepared::Prepared;
 pub use state::{EntityState, read_time};
-pub use value::{Embedding, Seen, Value, encode_values};
+pub use value::{Embedding, Seen, Value, decode_values, encode_values};
 
 /// Version of the fold's meaning and encoding; part of every group's hash.
 pub const VERSION: u32 = 1;
@@ -25,8 +41,18 @@ pub const VERSION: u32 = 1;
 pub enum Error {
     /// Written by another version of the fold.
     #[error("state of version {found}, this build reads version {expected}")]
-    Version { found: u32, expected: u32 },
+    Version {
+        /// What the bytes say.
+        found: u32,
+        /// What this build reads.
+        expected: u32,
+    },
     /// Not what the encoding can hold.
     #[error("damaged state at byte {at}: {what}")]
-    Damaged { at: usize, what: &'static str },
+    Damaged {
+        /// Where the reader stood.
+        at: usize,
+        /// What was wrong there.
+        what: &'static str,
+    },
 }

@@ -1,28 +1,27 @@
 //! The state of one lane in one partition, in memory: what the updater and the batch job drive.
 
+mod apply;
+mod commit;
+mod head;
+mod key;
+mod table;
+
+pub use head::Head;
+pub use key::StateKey;
+
 use std::sync::Arc;
 
 use definitions::{Columns, EventBatch, Lane};
-use record::{EventTime, LogId, Offset, Partition};
+use record::{EventTime, Partition};
 
-use crate::{Error, Ledger, Verdict};
-
-/// What a lane's state in a partition covers: one per (lane, partition), committed with the states.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// The log that `next` counts in.
-    pub log: LogId,
-    /// First record that is not covered.
-    pub next: Offset,
-    /// Greatest effective time seen, less the allowed lateness.
-    pub watermark: EventTime,
-    /// Records by verdict, since offset 0.
-    pub ledger: Ledger,
-}
-
-/// Key of a stored state within (lane, partition).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StateKey(Box<[u8]>);
+use crate::{
+    Error, Identities, Plan, Prepared, Verdict,
+    aggregate::Cell,
+    codec::Reader,
+    prepared::hash,
+    state::{decode_cells, get_header},
+};
+use table::Table;
 
 /// What a commit must write.
 #[derive(Debug, Clone)]
@@ -34,78 +33,46 @@ pub struct Changes {
 }
 
 /// One lane's state in one partition: admission, states in memory, what changed since the last commit.
+///
+/// Stream keys and entities are two tables; where the lane is keyed by the stream key the second stays
+/// empty and an entity has its stream key's slot.
 #[derive(Debug)]
 pub struct LanePartition {
     lane: Arc<Lane>,
+    plan: Arc<Plan>,
     partition: Partition,
     head: Head,
-}
-
-impl Head {
-    /// The head of a lane that has covered nothing of `log`.
-    #[must_use]
-    pub fn start(log: LogId) -> Self {
-        Self { log, next: Offset(0), watermark: EventTime::MIN, ledger: Ledger::default() }
-    }
-
-    /// Canonical bytes.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        unimplemented!()
-    }
-
-    /// Reads [`Head::encode`]'s bytes.
-    ///
-    /// # Errors
-    /// Another version, or damaged bytes.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let _ = bytes;
-        unimplemented!()
-    }
-}
-
-impl StateKey {
-    /// The key of a stream key: it holds the key's admission state, and the features too where the
-    /// lane's entity is the stream key.
-    #[must_use]
-    pub fn stream(key: &str) -> Self {
-        let _ = key;
-        unimplemented!()
-    }
-
-    /// The key of an entity's features in `lane`: [`StateKey::stream`] where the lane is keyed by
-    /// the stream key, else a key of its own kind.
-    #[must_use]
-    pub fn entity(lane: &Lane, key: &str) -> Self {
-        let _ = (lane, key);
-        unimplemented!()
-    }
-
-    /// The bytes to store it under, without lane and partition.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Reads the bytes back.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.into())
-    }
-
-    /// The entity's key as text, if this key holds features of `lane`.
-    #[must_use]
-    pub fn entity_key(&self, lane: &Lane) -> Option<&str> {
-        let _ = lane;
-        unimplemented!()
-    }
+    streams: Table,
+    /// By slot of `streams`.
+    admission: Vec<Identities>,
+    entities: Table,
+    /// By slot of the entity: its greatest effective time.
+    greatest: Vec<EventTime>,
+    /// By slot of the entity, `plan.slots` each.
+    cells: Vec<Cell>,
+    /// Batches so far: the clock of "least recently used".
+    batches: u64,
+    /// What the keys in memory take, about.
+    bytes: usize,
 }
 
 impl LanePartition {
     /// The state at `head`; states of keys come in through [`LanePartition::load`] as they are needed.
     #[must_use]
     pub fn new(lane: Arc<Lane>, partition: Partition, head: Head) -> Self {
-        Self { lane, partition, head }
+        Self {
+            plan: Plan::new(&lane),
+            lane,
+            partition,
+            head,
+            streams: Table::default(),
+            admission: Vec::new(),
+            entities: Table::default(),
+            greatest: Vec::new(),
+            cells: Vec::new(),
+            batches: 0,
+            bytes: 0,
+        }
     }
 
     /// The head as of the last applied batch.
@@ -120,12 +87,37 @@ impl LanePartition {
         &self.lane
     }
 
+    /// The lane's layout, for decoding states of it.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
     /// Keys that the batch touches and memory does not hold, without repetition: read them from the
     /// store and [`LanePartition::load`] them before [`LanePartition::apply`].
     #[must_use]
     pub fn missing(&self, batch: &EventBatch) -> Vec<StateKey> {
-        let _ = (batch, self.partition);
-        unimplemented!()
+        self.missing_prepared(&Prepared::new(batch, &self.lane.source))
+    }
+
+    /// [`LanePartition::missing`] of a batch that is prepared already.
+    #[must_use]
+    pub fn missing_prepared(&self, batch: &Prepared<'_>) -> Vec<StateKey> {
+        let mut missing = Vec::new();
+        let mut look = |table: &Table, kind, column| {
+            let keys = batch.keys(column);
+            for (index, key) in keys.distinct.iter().enumerate() {
+                let text = keys.text(index as u32);
+                if table.find(key.hash, text).is_none() {
+                    missing.push(StateKey::of(kind, text));
+                }
+            }
+        };
+        look(&self.streams, key::STREAM, self.lane.source.key);
+        if !self.plan.stream_keyed {
+            look(&self.entities, key::ENTITY, self.lane.entity_column);
+        }
+        missing
     }
 
     /// Takes in a key's stored state; `None`: the store holds nothing under it.
@@ -133,33 +125,52 @@ impl LanePartition {
     /// # Errors
     /// Damaged bytes, or of another version.
     pub fn load(&mut self, key: StateKey, bytes: Option<&[u8]>) -> Result<(), Error> {
-        let _ = (key, bytes);
-        unimplemented!()
+        let damaged = |what| Error::Damaged { at: 0, what };
+        let (kind, text) = key.parts().ok_or(damaged("no such kind of key"))?;
+        let is_stream = kind == key::STREAM;
+        if !is_stream && self.plan.stream_keyed {
+            return Err(damaged("an entity's key in a lane keyed by the stream key"));
+        }
+        let mut identities = Identities::default();
+        let mut greatest = EventTime::MIN;
+        let mut cells = None;
+        if let Some(bytes) = bytes {
+            let mut reader = Reader::new(bytes);
+            greatest = get_header(&mut reader)?;
+            if !is_stream || self.plan.stream_keyed {
+                cells = Some(decode_cells(&self.plan, &mut reader, greatest)?);
+            }
+            if is_stream {
+                identities = Identities::decode(&mut reader, greatest, self.plan.lateness_us)?;
+            }
+            reader.finish()?;
+        }
+        let hash = hash(text.as_bytes());
+        let slot = if is_stream {
+            let slot = self.stream_slot(hash, text);
+            self.admission[slot as usize] = identities;
+            slot
+        } else {
+            self.entity_slot(hash, text)
+        };
+        if let Some(cells) = cells {
+            let from = slot as usize * self.plan.slots.len();
+            self.greatest[slot as usize] = greatest;
+            self.cells[from..from + cells.len()].clone_from_slice(&cells);
+        }
+        let table = if is_stream { &mut self.streams } else { &mut self.entities };
+        let entry = &mut table.entries[slot as usize];
+        entry.present = bytes.is_some();
+        entry.used = self.batches;
+        self.account(is_stream, slot);
+        Ok(())
     }
 
     /// Judges each row in offset order and folds the admitted ones; rows before `head.next` are
     /// skipped (a replay). Returns one verdict per row that was not skipped, in row order.
     /// Keys that [`LanePartition::missing`] named and nobody loaded are taken as empty.
     pub fn apply(&mut self, batch: &EventBatch, columns: &Columns) -> Vec<(usize, Verdict)> {
-        let _ = (batch, columns);
-        unimplemented!()
-    }
-
-    /// What changed since the last call, for a commit; the memory keeps the states.
-    pub fn take_changes(&mut self) -> Changes {
-        unimplemented!()
-    }
-
-    /// Drops the least recently used clean states until about `bytes_max` bytes are held.
-    pub fn evict(&mut self, bytes_max: usize) {
-        let _ = bytes_max;
-        unimplemented!()
-    }
-
-    /// Canonical bytes of one key's state in memory, if memory holds it and it is not empty.
-    #[must_use]
-    pub fn state(&self, key: &StateKey) -> Option<Vec<u8>> {
-        let _ = key;
-        unimplemented!()
+        let source = Arc::clone(&self.lane.source);
+        self.apply_prepared(&Prepared::new(batch, &source), columns)
     }
 }

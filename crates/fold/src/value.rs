@@ -1,5 +1,9 @@
 //! Values of features: what a read gives, what a model sees and what parity compares.
 
+mod encode;
+
+pub use encode::{decode_values, encode_values};
+
 use std::sync::Arc;
 
 /// A feature's value.
@@ -48,11 +52,4 @@ pub trait Embedding: Send + Sync {
     fn dimension(&self) -> usize;
     /// An item's vector; `None` adds nothing.
     fn vector(&self, item: &str) -> Option<&[f32]>;
-}
-
-/// Canonical bytes of a row of values: equal values have equal bytes, and only they do.
-#[must_use]
-pub fn encode_values(values: &[Value]) -> Vec<u8> {
-    let _ = values;
-    unimplemented!()
 }

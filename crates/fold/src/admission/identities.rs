@@ -1,0 +1,157 @@
+use std::collections::VecDeque;
+
+use definitions::Reason;
+use record::EventTime;
+
+use crate::{
+    Error, Identity, Verdict,
+    codec::{Reader, put_u64},
+};
+
+/// Most identities that one stream key may have within the allowed lateness.
+pub const IDENTITIES_MAX: usize = 4096;
+
+/// The part of admission that depends on one stream key: what was seen within the allowed lateness.
+///
+/// An identity is (event id, event time *as sent*). It is kept while its time is not older than the
+/// key's greatest effective time less the lateness. A copy's effective time never exceeds the time as
+/// sent, so a copy of a forgotten identity is late already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identities {
+    greatest: EventTime,
+    /// Ascending.
+    live: VecDeque<(EventTime, Identity)>,
+}
+
+impl Default for Identities {
+    fn default() -> Self {
+        Self { greatest: EventTime::MIN, live: VecDeque::new() }
+    }
+}
+
+impl Identities {
+    /// Greatest effective time among the key's admitted records; [`EventTime::MIN`] if there are none.
+    #[must_use]
+    pub fn greatest(&self) -> EventTime {
+        self.greatest
+    }
+
+    /// Judges a record of this key that [`crate::Watermark::judge`] let pass with the effective time
+    /// `effective`. Only [`Verdict::Applied`] changes anything.
+    pub fn judge(
+        &mut self,
+        identity: Identity,
+        sent: EventTime,
+        effective: EventTime,
+        lateness_us: i64,
+    ) -> Verdict {
+        let greatest = self.greatest.max(effective);
+        let oldest = floor(greatest, lateness_us);
+        let entry = (sent, identity);
+        let place = match self.live.back() {
+            Some(last) if *last >= entry => match self.live.binary_search(&entry) {
+                Ok(_) => return Verdict::Duplicate,
+                Err(place) => place,
+            },
+            _ => self.live.len(),
+        };
+        if self.live.len() >= IDENTITIES_MAX {
+            let forgotten = self.live.partition_point(|seen| seen.0 < oldest);
+            if self.live.len() - forgotten >= IDENTITIES_MAX {
+                return Verdict::DeadLettered(Reason::KeyFlood);
+            }
+        }
+        self.greatest = greatest;
+        if place == self.live.len() {
+            self.live.push_back(entry);
+        } else {
+            self.live.insert(place, entry);
+        }
+        while self.live.front().is_some_and(|seen| seen.0 < oldest) {
+            self.live.pop_front();
+        }
+        Verdict::Applied
+    }
+
+    /// Bytes outside the value itself.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.live.capacity() * size_of::<(EventTime, Identity)>()
+    }
+
+    /// Appends the canonical bytes; the greatest time is written by the caller.
+    pub(crate) fn encode(&self, lateness_us: i64, out: &mut Vec<u8>) {
+        put_u64(out, self.live.len() as u64);
+        let mut previous = floor(self.greatest, lateness_us);
+        for (sent, identity) in &self.live {
+            put_u64(out, sent.0.wrapping_sub(previous.0) as u64);
+            let (kind, rest) = identity.parts();
+            out.push(kind);
+            out.extend_from_slice(rest);
+            previous = *sent;
+        }
+    }
+
+    pub(crate) fn decode(
+        reader: &mut Reader<'_>,
+        greatest: EventTime,
+        lateness_us: i64,
+    ) -> Result<Self, Error> {
+        let count = reader.length(2)?;
+        reader.ensure(count <= IDENTITIES_MAX, "more identities than a key may have")?;
+        let mut live = VecDeque::with_capacity(count);
+        let mut previous = floor(greatest, lateness_us);
+        for _ in 0..count {
+            let after = reader.u64()?;
+            let sent = previous.0.checked_add_unsigned(after).map(EventTime);
+            let sent = sent.ok_or_else(|| reader.damaged("a time beyond the range"))?;
+            let kind = reader.u8()?;
+            let length = Identity::bytes_after(kind);
+            let length = length.ok_or_else(|| reader.damaged("no such kind of identity"))?;
+            let entry = (sent, Identity::from_parts(kind, reader.take(length)?));
+            reader
+                .ensure(live.back().is_none_or(|last| *last < entry), "identities out of order")?;
+            live.push_back(entry);
+            previous = sent;
+        }
+        Ok(Self { greatest, live })
+    }
+}
+
+fn floor(greatest: EventTime, lateness_us: i64) -> EventTime {
+    EventTime(greatest.0.saturating_sub(lateness_us))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(identities: &mut Identities, id: &str, at: i64) -> Verdict {
+        identities.judge(Identity::of(id), EventTime(at), EventTime(at), 1_000)
+    }
+
+    #[test]
+    fn the_first_one_wins_within_the_lateness() {
+        let mut identities = Identities::default();
+        assert_eq!(judge(&mut identities, "a", 100), Verdict::Applied);
+        assert_eq!(judge(&mut identities, "a", 100), Verdict::Duplicate);
+        assert_eq!(judge(&mut identities, "a", 101), Verdict::Applied, "another time as sent");
+        assert_eq!(judge(&mut identities, "b", 50), Verdict::Applied);
+        assert_eq!(judge(&mut identities, "b", 50), Verdict::Duplicate);
+        assert_eq!(judge(&mut identities, "c", 1_101), Verdict::Applied);
+        assert_eq!(identities.live.len(), 2, "what is older than the lateness is forgotten");
+    }
+
+    #[test]
+    fn a_flood_is_refused_at_the_cap_and_changes_nothing() {
+        let mut identities = Identities::default();
+        for i in 0..IDENTITIES_MAX {
+            assert_eq!(judge(&mut identities, &i.to_string(), 5), Verdict::Applied);
+        }
+        let before = identities.clone();
+        let flood = Verdict::DeadLettered(Reason::KeyFlood);
+        assert_eq!(judge(&mut identities, "one more", 5), flood);
+        assert_eq!(judge(&mut identities, "7", 5), Verdict::Duplicate, "a copy is a copy");
+        assert_eq!(identities, before);
+        assert_eq!(judge(&mut identities, "later", 1_006), Verdict::Applied, "room again");
+    }
+}

@@ -1,0 +1,228 @@
+//! Rows per key, per tile: exact up to a number of keys, then a fixed number of hash buckets. Which of
+//! the two a tile is depends on its set of keys only.
+
+use arrow::array::Array;
+use record::EventTime;
+
+use super::{
+    Cell, Column, Row, count,
+    wide::{decode_tiles, encode_tiles},
+};
+use crate::{
+    Error, Value,
+    codec::{Reader, put_text, put_u64},
+    inputs::{Input, Values},
+    text::Text,
+    tiles::{TileCursor, Tiles, Tiling},
+};
+
+/// Buckets of a tile that saw more keys than its limit.
+pub const BUCKETS: usize = 64;
+
+#[derive(Debug, Clone)]
+pub(crate) enum Counts {
+    /// Ascending by key.
+    Exact(Vec<(Text, u64)>),
+    /// Counts by [`bucket`].
+    Buckets(Box<[u64; BUCKETS]>),
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self::Exact(Vec::new())
+    }
+}
+
+/// The bucket of a key: part of the meaning of a state, hence a hash that is the same everywhere.
+fn bucket(key: &[u8]) -> usize {
+    usize::from(blake3::hash(key).as_bytes()[0]) % BUCKETS
+}
+
+impl Counts {
+    fn add(&mut self, key: &str, count: u64, limit: usize) {
+        match self {
+            Self::Exact(entries) => {
+                let place =
+                    entries.binary_search_by(|entry| entry.0.as_bytes().cmp(key.as_bytes()));
+                match place {
+                    Ok(place) => entries[place].1 = entries[place].1.wrapping_add(count),
+                    Err(place) if entries.len() < limit => {
+                        entries.insert(place, (key.into(), count))
+                    }
+                    Err(_) => {
+                        *self = Self::Buckets(self.buckets());
+                        self.add(key, count, limit);
+                    }
+                }
+            }
+            Self::Buckets(buckets) => {
+                let total = &mut buckets[bucket(key.as_bytes())];
+                *total = total.wrapping_add(count);
+            }
+        }
+    }
+
+    fn buckets(&self) -> Box<[u64; BUCKETS]> {
+        match self {
+            Self::Buckets(buckets) => buckets.clone(),
+            Self::Exact(entries) => {
+                let mut buckets = Box::new([0u64; BUCKETS]);
+                for (key, count) in entries {
+                    let total = &mut buckets[bucket(key.as_bytes())];
+                    *total = total.wrapping_add(*count);
+                }
+                buckets
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Self, limit: usize) {
+        match other {
+            Self::Exact(entries) => {
+                for (key, count) in entries {
+                    self.add(key.as_str(), *count, limit);
+                }
+            }
+            Self::Buckets(theirs) => {
+                let mut mine = self.buckets();
+                for (total, count) in mine.iter_mut().zip(theirs.iter()) {
+                    *total = total.wrapping_add(*count);
+                }
+                *self = Self::Buckets(mine);
+            }
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Exact(entries) => {
+                let texts = entries.iter().map(|entry| entry.0.heap_bytes()).sum::<usize>();
+                entries.capacity() * size_of::<(Text, u64)>() + texts
+            }
+            Self::Buckets(_) => BUCKETS * 8,
+        }
+    }
+}
+
+pub(super) fn fold(
+    limit: usize,
+    tiling: Tiling,
+    input: &Input<'_>,
+    rows: &[Row],
+    mut column: Column<'_>,
+) {
+    let Values::Text { text, .. } = input.values else { return };
+    let mut cursor = TileCursor::new(tiling);
+    for row in rows {
+        let at = row.row as usize;
+        if input.admits(at)
+            && text.is_valid(at)
+            && let Cell::Keyed(tiles) = column.cell(row)
+            && let Some(counts) = tiles.entry(cursor.tile(row.place.at.0), tiling.hops)
+        {
+            counts.add(text.value(at), 1, limit);
+        }
+    }
+}
+
+pub(super) fn merge(
+    limit: usize,
+    tiling: Tiling,
+    mine: &mut Tiles<Counts>,
+    theirs: &Tiles<Counts>,
+) {
+    for (index, counts) in theirs.since(i64::MIN) {
+        if let Some(total) = mine.entry(index, tiling.hops) {
+            total.merge(counts, limit);
+        }
+    }
+}
+
+pub(super) fn encode(
+    tiling: Tiling,
+    tiles: &Tiles<Counts>,
+    greatest: EventTime,
+    out: &mut Vec<u8>,
+) {
+    let (top, oldest) = (tiling.tile(greatest.0), tiling.oldest_kept(greatest.0));
+    encode_tiles(tiles, top, oldest, out, |counts, out| match counts {
+        Counts::Exact(entries) => {
+            put_u64(out, entries.len() as u64);
+            for (key, count) in entries {
+                put_text(out, key.as_bytes());
+                put_u64(out, *count);
+            }
+        }
+        Counts::Buckets(buckets) => {
+            put_u64(out, 0);
+            buckets.iter().for_each(|count| put_u64(out, *count));
+        }
+    });
+}
+
+pub(super) fn decode(
+    limit: usize,
+    tiling: Tiling,
+    reader: &mut Reader<'_>,
+    greatest: EventTime,
+) -> Result<Tiles<Counts>, Error> {
+    let (top, oldest) = (tiling.tile(greatest.0), tiling.oldest_kept(greatest.0));
+    decode_tiles(reader, top, oldest, |reader| {
+        let keys = reader.length(2)?;
+        if keys == 0 {
+            return decode_buckets(limit, reader);
+        }
+        reader.ensure(keys <= limit, "more keys than the limit")?;
+        let mut entries: Vec<(Text, u64)> = Vec::with_capacity(keys);
+        for _ in 0..keys {
+            let key = Text::from(reader.text()?);
+            let ascending = entries.last().is_none_or(|last| last.0 < key);
+            reader.ensure(ascending, "keys out of order")?;
+            entries.push((key, count::count(reader)?));
+        }
+        Ok(Counts::Exact(entries))
+    })
+}
+
+fn decode_buckets(limit: usize, reader: &mut Reader<'_>) -> Result<Counts, Error> {
+    let mut buckets = Box::new([0; BUCKETS]);
+    let mut total = 0u64;
+    for count in buckets.iter_mut() {
+        *count = reader.u64()?;
+        reader.ensure(*count <= 1 << 53, "a count that no log can give")?;
+        total += *count;
+    }
+    reader.ensure(total > limit as u64, "buckets of fewer rows than the limit")?;
+    Ok(Counts::Buckets(buckets))
+}
+
+/// Known totals by key. A key is known where every tile in sight is exact or has nothing in its bucket.
+pub(super) fn read(tiles: &Tiles<Counts>, oldest: i64) -> Option<Value> {
+    let mut totals: Vec<(&Text, i128)> = Vec::new();
+    let mut bucketed: Vec<&[u64; BUCKETS]> = Vec::new();
+    for (_, counts) in tiles.since(oldest) {
+        match counts {
+            Counts::Exact(entries) => {
+                totals.extend(entries.iter().map(|(key, count)| (key, i128::from(*count))));
+            }
+            Counts::Buckets(buckets) => bucketed.push(buckets),
+        }
+    }
+    totals.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    totals.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 += next.1;
+        }
+        same
+    });
+    if !bucketed.is_empty() {
+        totals.retain(|(key, _)| {
+            let bucket = bucket(key.as_bytes());
+            bucketed.iter().all(|buckets| buckets[bucket] == 0)
+        });
+    }
+    let total = |count| i64::try_from(count).unwrap_or(i64::MAX);
+    let entries = totals.into_iter().map(|(key, count)| (key.as_str().into(), total(count)));
+    Some(Value::Map { entries: entries.collect(), complete: bucketed.is_empty() })
+}

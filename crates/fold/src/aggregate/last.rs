@@ -1,0 +1,163 @@
+//! Value of the last event in the total order whose value is not null.
+
+use arrow::array::Array;
+use record::{EventTime, Offset, Partition};
+
+use super::{Cell, Column, Place, Row};
+use crate::{
+    Error, Value,
+    codec::{Reader, put_i64, put_text, put_u64},
+    inputs::{Input, Values},
+    text::Text,
+};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    place: Place,
+    value: Scalar,
+}
+
+#[derive(Debug, Clone)]
+enum Scalar {
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    Text(Text),
+}
+
+impl Entry {
+    pub(super) fn heap_bytes(&self) -> usize {
+        match &self.value {
+            Scalar::Text(text) => text.heap_bytes(),
+            Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) => 0,
+        }
+    }
+}
+
+pub(super) fn fold(input: &Input<'_>, rows: &[Row], mut column: Column<'_>) {
+    match &input.values {
+        Values::Int(values) => {
+            each(input, rows, *values, &mut column, |at| Scalar::Int(values.value(at)))
+        }
+        Values::Float(values) => {
+            // Expressions give neither NaN nor −0; a sum with 0 keeps −0 out whatever they give.
+            each(input, rows, *values, &mut column, |at| Scalar::Float(values.value(at) + 0.0));
+        }
+        Values::Bool(values) => {
+            each(input, rows, *values, &mut column, |at| Scalar::Bool(values.value(at)))
+        }
+        Values::Text { text, .. } => {
+            each(input, rows, *text, &mut column, |at| Scalar::Text(text.value(at).into()));
+        }
+        Values::Rows => {}
+    }
+}
+
+fn each(
+    input: &Input<'_>,
+    rows: &[Row],
+    array: &dyn Array,
+    column: &mut Column<'_>,
+    value: impl Fn(usize) -> Scalar,
+) {
+    for row in rows {
+        let at = row.row as usize;
+        if input.admits(at)
+            && array.is_valid(at)
+            && let Cell::Last(last) = column.cell(row)
+            && last.as_ref().is_none_or(|last| last.place < row.place)
+        {
+            *last = Some(Entry { place: row.place, value: value(at) });
+        }
+    }
+}
+
+pub(super) fn merge(mine: &mut Option<Entry>, theirs: &Option<Entry>) {
+    if let Some(theirs) = theirs
+        && mine.as_ref().is_none_or(|mine| mine.place < theirs.place)
+    {
+        *mine = Some(theirs.clone());
+    }
+}
+
+fn visible(last: &Option<Entry>, ttl_us: i64, greatest: EventTime) -> Option<&Entry> {
+    last.as_ref().filter(|last| last.place.at >= greatest.plus(ttl_us.saturating_neg()))
+}
+
+pub(super) fn encode(last: &Option<Entry>, ttl_us: i64, greatest: EventTime, out: &mut Vec<u8>) {
+    let Some(Entry { place, value }) = visible(last, ttl_us, greatest) else {
+        return out.push(0);
+    };
+    let tag_at = out.len();
+    out.push(0);
+    put_place(*place, greatest, out);
+    out[tag_at] = match value {
+        Scalar::Int(value) => {
+            put_i64(out, *value);
+            1
+        }
+        Scalar::Float(value) => {
+            out.extend_from_slice(&value.to_bits().to_le_bytes());
+            2
+        }
+        Scalar::Bool(false) => 3,
+        Scalar::Bool(true) => 4,
+        Scalar::Text(text) => {
+            put_text(out, text.as_bytes());
+            5
+        }
+    };
+}
+
+pub(super) fn decode(
+    reader: &mut Reader<'_>,
+    ttl_us: i64,
+    greatest: EventTime,
+) -> Result<Option<Entry>, Error> {
+    let tag = reader.u8()?;
+    if tag == 0 {
+        return Ok(None);
+    }
+    let place = get_place(reader, greatest)?;
+    let value = match tag {
+        1 => Scalar::Int(reader.i64()?),
+        2 => {
+            let value = f64::from_bits(u64::from_le_bytes(reader.array()?));
+            let canonical = !value.is_nan() && value.to_bits() != (-0.0f64).to_bits();
+            reader.ensure(canonical, "a float that is not canonical")?;
+            Scalar::Float(value)
+        }
+        3 => Scalar::Bool(false),
+        4 => Scalar::Bool(true),
+        5 => Scalar::Text(reader.text()?.into()),
+        _ => return Err(reader.damaged("no such kind of value")),
+    };
+    let last = Some(Entry { place, value });
+    reader.ensure(visible(&last, ttl_us, greatest).is_some(), "a value past its TTL")?;
+    Ok(last)
+}
+
+pub(super) fn read(last: &Option<Entry>, ttl_us: i64, greatest: EventTime) -> Option<Value> {
+    Some(match &visible(last, ttl_us, greatest)?.value {
+        Scalar::Int(value) => Value::Int(*value),
+        Scalar::Float(value) => Value::Float(*value),
+        Scalar::Bool(value) => Value::Bool(*value),
+        Scalar::Text(text) => Value::Text(text.as_str().into()),
+    })
+}
+
+/// A place, its time relative to one that does not lie before it.
+pub(super) fn put_place(place: Place, after: EventTime, out: &mut Vec<u8>) {
+    put_u64(out, after.0.wrapping_sub(place.at.0) as u64);
+    put_u64(out, u64::from(place.partition.0));
+    put_u64(out, place.offset.0);
+}
+
+pub(super) fn get_place(reader: &mut Reader<'_>, after: EventTime) -> Result<Place, Error> {
+    let before = reader.u64()?;
+    let at = after.0.checked_sub_unsigned(before).map(EventTime);
+    let at = at.ok_or_else(|| reader.damaged("a time beyond the range"))?;
+    let partition = u32::try_from(reader.u64()?).map(Partition);
+    let partition = partition.map_err(|_| reader.damaged("a partition of more than 32 bits"))?;
+    Ok(Place { at, partition, offset: Offset(reader.u64()?) })
+}

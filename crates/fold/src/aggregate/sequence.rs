@@ -1,0 +1,137 @@
+//! The last events in the total order, oldest first.
+
+use std::collections::VecDeque;
+
+use arrow::array::Array;
+use record::EventTime;
+
+use super::{
+    Cell, Column, Place, Row,
+    last::{get_place, put_place},
+};
+use crate::{
+    Error, Seen, Value,
+    codec::{Reader, put_text, put_u64},
+    inputs::{Input, Values},
+    text::Text,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) place: Place,
+    pub(crate) item: Text,
+    tag: Text,
+}
+
+/// Ascending by place.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Entries(VecDeque<Entry>);
+
+impl Entries {
+    fn add(&mut self, limit: usize, place: Place, entry: impl FnOnce() -> Entry) {
+        let entries = &mut self.0;
+        if entries.back().is_none_or(|last| last.place < place) {
+            if entries.len() >= limit {
+                entries.pop_front();
+            }
+            return entries.push_back(entry());
+        }
+        let at = entries.partition_point(|seen| seen.place < place);
+        if at == 0 && entries.len() >= limit {
+            return;
+        }
+        entries.insert(at, entry());
+        if entries.len() > limit {
+            entries.pop_front();
+        }
+    }
+
+    /// Entries that the TTL leaves, relative to the key's greatest time.
+    pub(crate) fn since(
+        &self,
+        ttl_us: i64,
+        greatest: EventTime,
+    ) -> std::collections::vec_deque::Iter<'_, Entry> {
+        let oldest = greatest.plus(ttl_us.saturating_neg());
+        let first = self.0.partition_point(|entry| entry.place.at < oldest);
+        self.0.range(first..)
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let texts = self.0.iter().map(|entry| entry.item.heap_bytes() + entry.tag.heap_bytes());
+        self.0.capacity() * size_of::<Entry>() + texts.sum::<usize>()
+    }
+}
+
+pub(super) fn fold(limit: usize, input: &Input<'_>, rows: &[Row], mut column: Column<'_>) {
+    let Values::Text { text, tag } = input.values else { return };
+    for row in rows {
+        let at = row.row as usize;
+        if input.admits(at)
+            && text.is_valid(at)
+            && let Cell::Sequence(entries) = column.cell(row)
+        {
+            entries.add(limit, row.place, || Entry {
+                place: row.place,
+                item: text.value(at).into(),
+                tag: tag
+                    .filter(|tag| tag.is_valid(at))
+                    .map_or_else(Text::default, |tag| tag.value(at).into()),
+            });
+        }
+    }
+}
+
+pub(super) fn merge(limit: usize, mine: &mut Entries, theirs: &Entries) {
+    for entry in &theirs.0 {
+        mine.add(limit, entry.place, || entry.clone());
+    }
+}
+
+pub(super) fn encode(entries: &Entries, ttl_us: i64, greatest: EventTime, out: &mut Vec<u8>) {
+    let visible = entries.since(ttl_us, greatest);
+    put_u64(out, visible.len() as u64);
+    let mut after = greatest;
+    for entry in visible.rev() {
+        put_place(entry.place, after, out);
+        put_text(out, entry.item.as_bytes());
+        put_text(out, entry.tag.as_bytes());
+        after = entry.place.at;
+    }
+}
+
+pub(super) fn decode(
+    limit: usize,
+    reader: &mut Reader<'_>,
+    ttl_us: i64,
+    greatest: EventTime,
+) -> Result<Entries, Error> {
+    let count = reader.length(5)?;
+    reader.ensure(count <= limit, "more entries than the limit")?;
+    let mut entries: VecDeque<Entry> = VecDeque::with_capacity(count);
+    let mut after = greatest;
+    for _ in 0..count {
+        let place = get_place(reader, after)?;
+        let descending = entries.front().is_none_or(|next| place < next.place);
+        reader.ensure(descending, "entries out of order")?;
+        entries.push_front(Entry {
+            place,
+            item: reader.text()?.into(),
+            tag: reader.text()?.into(),
+        });
+        after = place.at;
+    }
+    let entries = Entries(entries);
+    let visible = entries.since(ttl_us, greatest).len();
+    reader.ensure(visible == entries.0.len(), "an entry past its TTL")?;
+    Ok(entries)
+}
+
+pub(super) fn read(entries: &Entries, ttl_us: i64, greatest: EventTime) -> Option<Value> {
+    let seen = entries.since(ttl_us, greatest).map(|entry| Seen {
+        item: entry.item.as_str().into(),
+        at: entry.place.at,
+        tag: entry.tag.as_str().into(),
+    });
+    Some(Value::Sequence(seen.collect()))
+}

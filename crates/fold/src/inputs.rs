@@ -1,0 +1,76 @@
+//! A lane's evaluated columns, typed once per batch so that the row loops need no casts.
+
+use arrow::{
+    array::{Array, AsArray, BooleanArray, Float64Array, Int64Array, StringArray},
+    datatypes::{DataType, Float64Type, Int64Type},
+};
+use definitions::Columns;
+
+use crate::plan::{Plan, Slot, SlotKind};
+
+/// A lane's columns over one batch, ready to be folded.
+#[derive(Debug)]
+pub struct Inputs<'a>(pub(crate) Vec<Input<'a>>);
+
+/// What one slot reads.
+#[derive(Debug)]
+pub(crate) struct Input<'a> {
+    filter: Option<&'a BooleanArray>,
+    pub(crate) values: Values<'a>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Values<'a> {
+    /// The rows themselves.
+    Rows,
+    Int(&'a Int64Array),
+    Float(&'a Float64Array),
+    Bool(&'a BooleanArray),
+    Text {
+        text: &'a StringArray,
+        tag: Option<&'a StringArray>,
+    },
+}
+
+impl<'a> Inputs<'a> {
+    /// Types the columns of a batch.
+    ///
+    /// # Panics
+    /// When a column is not of the type that its operation declares: filters are `Boolean`, keys and
+    /// items `Utf8`, sums `Int64`.
+    #[must_use]
+    pub fn new(plan: &Plan, columns: &'a Columns) -> Self {
+        Self(plan.slots.iter().map(|slot| Input::new(slot, columns)).collect())
+    }
+}
+
+impl<'a> Input<'a> {
+    fn new(slot: &Slot, columns: &'a Columns) -> Self {
+        let array = |index: usize| &columns.columns[index];
+        let int = |index: usize| Values::Int(array(index).as_primitive::<Int64Type>());
+        let values = match &slot.kind {
+            SlotKind::Count { .. } | SlotKind::Decayed { value: None, .. } => Values::Rows,
+            SlotKind::Sum { value, .. } | SlotKind::Decayed { value: Some(value), .. } => {
+                int(*value)
+            }
+            SlotKind::Last { value, .. } => match array(*value).data_type() {
+                DataType::Int64 => int(*value),
+                DataType::Float64 => Values::Float(array(*value).as_primitive::<Float64Type>()),
+                DataType::Boolean => Values::Bool(array(*value).as_boolean()),
+                _ => Values::Text { text: array(*value).as_string(), tag: None },
+            },
+            SlotKind::Keyed { by, .. } => Values::Text { text: array(*by).as_string(), tag: None },
+            SlotKind::Sequence { value, tag, .. } => Values::Text {
+                text: array(*value).as_string(),
+                tag: tag.map(|tag| array(tag).as_string()),
+            },
+        };
+        Self { filter: slot.filter.map(|filter| array(filter).as_boolean()), values }
+    }
+
+    /// Whether the filter admits the row; a null does not.
+    #[inline]
+    pub(crate) fn admits(&self, row: usize) -> bool {
+        self.filter.is_none_or(|filter| filter.value(row) && filter.is_valid(row))
+    }
+}
