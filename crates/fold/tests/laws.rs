@@ -1,0 +1,12 @@
+//! The fold's laws, over every aggregate: equal to a naive reference, whatever the order, the batches,
+//! the partials and the restarts.
+
+mod laws {
+    mod admission;
+    mod bounds;
+    mod bytes;
+    mod fixture;
+    mod order;
+    mod reference;
+    mod stream;
+}

@@ -1,0 +1,136 @@
+//! Caps at cap − 1, cap, cap + 1; sums at ± 2^53 and beyond 64 bits; times at the ends of the type.
+
+use std::sync::Arc;
+
+use definitions::{Lane, Operation, Window};
+use fold::{EntityState, StateKey, Value};
+use record::EventTime;
+
+use super::{
+    fixture::*,
+    reference::{self, Broken},
+    stream::{difference, run},
+};
+
+fn event(id: usize, sent: i64) -> Event {
+    Event {
+        id: format!("{id}"),
+        visitor: "v".into(),
+        item: format!("item {id}"),
+        kind: "view",
+        category: None,
+        amount: None,
+        sent,
+        append_ms: sent.div_euclid(1000) + 1,
+        broken: None,
+    }
+}
+
+fn read(lane: &Arc<Lane>, events: &[Event]) -> Vec<Value> {
+    let (store, _, _) = run(lane, events, &[], false);
+    let (_, admitted, _) = reference::admit(events, Broken::default());
+    assert_eq!(difference(lane, &store, &admitted, &[0, SECOND], Broken::default()), None);
+    let state = EntityState::decode(lane, &store[&StateKey::entity(lane, "v")]).expect("a state");
+    assert_eq!(
+        state.encode(),
+        EntityState::decode(lane, &store[&StateKey::entity(lane, "v")]).expect("a state").encode()
+    );
+    state.values(lane, state.greatest(), None)
+}
+
+#[test]
+fn a_map_is_exact_up_to_its_limit_and_says_so_beyond_it() {
+    const LIMIT: usize = 8;
+    let operation =
+        Operation::CountBy { by: CATEGORY, limit: LIMIT as u32, window: Window::Lifetime };
+    let lane = lane_of(false, &[(0, operation, None, None)]);
+    for keys in [LIMIT - 1, LIMIT, LIMIT + 1, 3 * LIMIT] {
+        let of_key =
+            |i: usize| Event { category: Some(format!("key {}", i % keys)), ..event(i, BASE) };
+        let events: Vec<Event> = (0..2 * keys).map(of_key).collect();
+        let Value::Map { entries, complete } = &read(&lane, &events)[0] else { panic!("a map") };
+        assert_eq!(*complete, keys <= LIMIT);
+        assert_eq!(entries.len(), if keys <= LIMIT { keys } else { 0 });
+        assert!(entries.iter().all(|(_, count)| *count == 2));
+    }
+}
+
+#[test]
+fn a_sequence_keeps_its_limit() {
+    let operation = Operation::Sequence { value: ITEM, tag: None, limit: 5 };
+    let lane = lane_of(false, &[(0, operation, None, None)]);
+    for length in [4, 5, 6] {
+        // Newest first: the late ones push nothing newer out.
+        let events: Vec<Event> = (0..length).map(|i| event(i, BASE - i as i64)).collect();
+        let Value::Sequence(seen) = &read(&lane, &events)[0] else { panic!("a sequence") };
+        assert_eq!(seen.len(), length.min(5));
+        assert_eq!(&*seen[seen.len() - 1].item, "item 0");
+    }
+}
+
+#[test]
+fn sums_are_exact_beyond_64_bits() {
+    let window = Window::Lifetime;
+    let lane = lane_of(
+        false,
+        &[
+            (0, Operation::Sum { value: AMOUNT, scale: 0, window }, None, None),
+            (
+                0,
+                Operation::DecayedSum { value: Some(AMOUNT), scale: 0, half_life_us: SECOND },
+                None,
+                None,
+            ),
+        ],
+    );
+    let of = |i: usize, amount: i64| Event { amount: Some(amount), ..event(i, BASE + i as i64) };
+    // 3000 · 2^53 is beyond i64; taking all but one unit away again leaves it exactly.
+    let mut events: Vec<Event> = (0..3000).map(|i| of(i, 1 << 53)).collect();
+    assert_eq!(read(&lane, &events)[0], Value::Float(3000.0 * 9_007_199_254_740_992.0));
+    events.extend((3000..6000).map(|i| of(i, -(1 << 53))));
+    events.push(of(6000, 1));
+    // More than the key may send within the lateness: spread the keys' times.
+    for (i, event) in events.iter_mut().enumerate() {
+        event.sent = BASE + i as i64 * SECOND;
+        event.append_ms = event.sent / 1000;
+    }
+    assert_eq!(read(&lane, &events)[0], Value::Float(1.0));
+}
+
+#[test]
+fn times_at_the_ends_of_the_type_do_not_wrap() {
+    let lane = lane(false);
+    let far = [i64::MIN + 1, i64::MIN + LATENESS, -1, 0, 1, i64::MAX / 1000 * 1000 - 1];
+    for sent in far {
+        let first =
+            Event { amount: Some(3), category: Some("category 1".into()), ..event(0, sent) };
+        let mut second = first.clone();
+        second.id = "1".into();
+        read_far(&lane, &[first.clone(), second]);
+    }
+    // From one end to the other in one key.
+    let events: Vec<Event> = far.iter().enumerate().map(|(i, sent)| event(i, *sent)).collect();
+    read_far(&lane, &events);
+}
+
+/// As [`read`], but reads lie at the greatest time only: past the end of time there is none.
+fn read_far(lane: &Arc<Lane>, events: &[Event]) {
+    let (store, _, verdicts) = run(lane, events, &[], false);
+    let (expected, admitted, _) = reference::admit(events, Broken::default());
+    assert_eq!(verdicts, expected);
+    assert_eq!(difference(lane, &store, &admitted, &[0, i64::MAX], Broken::default()), None);
+}
+
+#[test]
+fn a_reader_past_the_ttl_gets_the_defaults_and_no_error() {
+    let lane = lane(false);
+    let events = [Event { amount: Some(3), ..event(0, BASE) }];
+    let (store, _, _) = run(&lane, &events, &[], false);
+    let state = EntityState::decode(&lane, &store[&StateKey::entity(&lane, "v")]).expect("a state");
+    let late = state.values(&lane, EventTime(BASE + TTL[0] + 1), None);
+    assert_eq!(late, EntityState::empty(&lane).values(&lane, EventTime(BASE), None));
+    assert_eq!(late, fold::Plan::new(&lane).defaults());
+    let alive = state.values(&lane, EventTime(BASE + TTL[0]), None);
+    assert_eq!(alive[0], Value::Int(1), "the first group is alive to the microsecond");
+    assert_eq!(alive[5], Value::Float(7.5), "the second is past its own TTL");
+}
