@@ -1,11 +1,30 @@
 //! From record bytes to typed columns: the one decoder that batch and stream use.
+//!
+//! A record is judged in this order, and its first fault is its reason: well formed → types → required
+//! columns → keys → partition → earliest time. Members that the source does not name are ignored, so that a
+//! producer may send more than we read. Whether an event lies in the *future* is judged by the fold, which
+//! holds the tolerance against the append time.
+
+mod columns;
+mod json;
+mod row;
+mod time;
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use record::{AppendTime, EventTime, Offset, Partition, Record};
+use record::{AppendTime, EventTime, Offset, Partition, Record, partition_for_key};
 
 use crate::Source;
+use columns::Builder;
+use row::{Cell, Refusal, RowReader};
+
+pub use time::parse_rfc3339;
+
+/// Bytes that a record may have; a larger one is malformed.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+/// Bytes that a key or an event id may have.
+pub const KEY_BYTES_MAX: usize = 512;
 
 /// Decoded records of one partition, in offset order: one row per record, rejected ones included.
 #[derive(Debug, Clone)]
@@ -95,10 +114,108 @@ impl Decoder {
     }
 
     /// Decodes records, which are in offset order and of this partition. Never fails: what is wrong
-    /// with a record is that row's [`Rejection`].
+    /// with a record is that row's [`Rejection`]. A batch must stay below 2 GiB of record bytes, which is
+    /// what Arrow's 32-bit offsets hold.
     #[must_use]
     pub fn decode(&self, records: &[Record]) -> EventBatch {
-        let _ = (&self.source, self.partition, self.partitions, records);
-        unimplemented!()
+        let mut builders: Vec<Builder> =
+            self.source.columns.iter().map(|column| Builder::new(column, records.len())).collect();
+        let mut event_times = Vec::with_capacity(records.len());
+        let mut rejections = Vec::new();
+        let mut reader = RowReader::default();
+        let mut cells = Vec::with_capacity(builders.len());
+        for (row, record) in records.iter().enumerate() {
+            match self.read(record, &mut reader, &mut cells) {
+                Ok(event_time) => {
+                    event_times.push(event_time);
+                    builders
+                        .iter_mut()
+                        .zip(&cells)
+                        .for_each(|(builder, cell)| builder.append(cell));
+                }
+                Err((reason, detail)) => {
+                    event_times.push(EventTime::MIN);
+                    builders.iter_mut().for_each(Builder::append_null);
+                    rejections.push(Rejection { row, reason, detail });
+                }
+            }
+        }
+        let arrays = builders.into_iter().map(Builder::finish).collect();
+        let columns = RecordBatch::try_new(Arc::clone(&self.source.schema), arrays)
+            .expect("builders follow the source's schema, one value per row");
+        EventBatch {
+            partition: self.partition,
+            offsets: records.iter().map(|record| record.offset).collect(),
+            append_times: records.iter().map(|record| record.append_time).collect(),
+            event_times,
+            columns,
+            rejections,
+        }
     }
+
+    fn read<'a>(
+        &self,
+        record: &'a Record,
+        reader: &mut RowReader,
+        cells: &mut Vec<Cell<'a>>,
+    ) -> Result<EventTime, Refusal> {
+        let source = &*self.source;
+        if record.value.len() > RECORD_BYTES_MAX {
+            let length = record.value.len();
+            return Err((
+                Reason::Malformed,
+                format!("{length} bytes; expected at most {RECORD_BYTES_MAX}"),
+            ));
+        }
+        reader.read(source, &record.value, cells)?;
+        let key = identifier(source, source.key, cells)?;
+        identifier(source, source.event_id, cells)?;
+        if record.key != key.as_bytes() {
+            return Err((
+                Reason::Misrouted,
+                format!("the record's key is not its `{}`", source.columns[source.key].name),
+            ));
+        }
+        let partition = partition_for_key(&record.key, self.partitions);
+        if partition != self.partition {
+            return Err((
+                Reason::Misrouted,
+                format!("the key belongs to partition {partition}, found in {}", self.partition),
+            ));
+        }
+        let Cell::Int(event_time) = cells[source.event_time] else {
+            return Err((Reason::WrongType, "the event time is not a timestamp".into()));
+        };
+        if event_time < source.earliest_us {
+            let name = &source.columns[source.event_time].name;
+            return Err((
+                Reason::TooEarly,
+                format!("`{name}` is {event_time}; expected at least {}", source.earliest_us),
+            ));
+        }
+        Ok(EventTime(event_time))
+    }
+}
+
+/// A key or an event id: there, not empty, not too long.
+fn identifier<'c>(
+    source: &Source,
+    column: usize,
+    cells: &'c [Cell<'_>],
+) -> Result<&'c str, Refusal> {
+    let name = &source.columns[column].name;
+    let text: &str = match &cells[column] {
+        Cell::Text(text) => text,
+        _ => "",
+    };
+    if text.is_empty() {
+        return Err((Reason::MissingKey, format!("`{name}` is empty; expected an identifier")));
+    }
+    if text.len() > KEY_BYTES_MAX {
+        return Err((
+            Reason::WrongType,
+            format!("`{name}` has {} bytes; expected at most {KEY_BYTES_MAX}", text.len()),
+        ));
+    }
+    Ok(text)
 }

@@ -38,19 +38,73 @@ pub struct Feature {
 #[derive(Debug, Clone, PartialEq)]
 pub enum AggregateSpec {
     /// Number of events: `Int64`.
-    Count { window: Window },
+    Count {
+        /// What it covers.
+        window: Window,
+    },
     /// Fixed-point sum with `scale` decimal digits: `Float64` at the read, i128 inside.
-    Sum { value: String, scale: u8, window: Window },
+    Sum {
+        /// SQL of a number.
+        value: String,
+        /// Decimal digits.
+        scale: u8,
+        /// What it covers.
+        window: Window,
+    },
     /// Value of the last event in the total order whose value is not null.
-    Last { value: String },
+    Last {
+        /// SQL of text, an integer, a float, or true or false.
+        value: String,
+    },
     /// Count per value of `by`: map of text to `Int64`, exact up to `limit` keys per tile.
-    CountBy { by: String, limit: u32, window: Window },
+    CountBy {
+        /// SQL of text.
+        by: String,
+        /// Keys per tile that are counted exactly.
+        limit: u32,
+        /// What it covers.
+        window: Window,
+    },
     /// Last `limit` events as (item, time, tag), oldest first.
-    Sequence { value: String, tag: Option<String>, limit: u32 },
+    Sequence {
+        /// SQL of text: the item.
+        value: String,
+        /// SQL of text: what happened.
+        tag: Option<String>,
+        /// Greatest length.
+        limit: u32,
+    },
     /// Exponentially decayed fixed-point sum: `Float64`.
-    DecayedSum { value: Option<String>, scale: u8, half_life_us: i64 },
+    DecayedSum {
+        /// SQL of a number; 1 per event where it is absent.
+        value: Option<String>,
+        /// Decimal digits.
+        scale: u8,
+        /// Time in which a value halves, in microseconds.
+        half_life_us: i64,
+    },
     /// Decay-weighted, normalised sum of item vectors over the sequence feature `over`.
-    InterestVector { over: String, half_life_us: i64 },
+    InterestVector {
+        /// Name of the sequence feature in the same group.
+        over: String,
+        /// Time in which a weight halves, in microseconds.
+        half_life_us: i64,
+    },
+}
+
+impl AggregateSpec {
+    /// The word in a definition (`CountBy` is a `count` with `by`).
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Count { .. } | Self::CountBy { .. } => "count",
+            Self::Sum { .. } => "sum",
+            Self::Last { .. } => "last",
+            Self::Sequence { .. } => "sequence",
+            Self::DecayedSum { .. } => "decayed_sum",
+            Self::InterestVector { .. } => "interest_vector",
+        }
+    }
 }
 
 /// What a windowed aggregate covers.
@@ -58,6 +112,11 @@ pub enum AggregateSpec {
 pub enum Window {
     /// Everything.
     Lifetime,
-    /// `(floor_hop(t) − window + hop … t]`; both in microseconds, `window` a multiple of `hop`.
-    Sliding { window_us: i64, hop_us: i64 },
+    /// `(floor_hop(t) − window + hop … t]`.
+    Sliding {
+        /// Length in microseconds, a multiple of the hop.
+        window_us: i64,
+        /// Step of the tail in microseconds.
+        hop_us: i64,
+    },
 }

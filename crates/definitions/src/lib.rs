@@ -10,18 +10,23 @@
 
 pub mod decode;
 mod diagnostic;
+pub mod example;
 pub mod expression;
 pub mod group;
+pub mod hash;
 pub mod lane;
 pub mod model;
 pub mod parse;
 pub mod source;
+mod suggest;
 
 pub use decode::{EventBatch, Reason, Rejection};
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use example::{Example, ExampleEvent, Expected};
 pub use group::{AggregateSpec, Feature, Group, Window};
-pub use lane::{Columns, Lane, LaneFeature, Operation};
-pub use model::{Model, ModelInput};
+pub use hash::{FOLD_VERSION, LIBM_VERSION};
+pub use lane::{Columns, Conversion, Lane, LaneExpression, LaneFeature, Operation};
+pub use model::{CompiledModel, Model, ModelInput};
 pub use source::{Column, ColumnType, Source};
 
 use std::sync::Arc;
@@ -35,4 +40,7 @@ pub struct Definitions {
     pub groups: Vec<Arc<Group>>,
     /// Models, sorted by name.
     pub models: Vec<Arc<Model>>,
+    /// Golden examples, in the order of the files.
+    pub examples: Vec<Example>,
+    lanes: Vec<Arc<Lane>>,
 }

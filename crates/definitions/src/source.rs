@@ -1,6 +1,9 @@
 //! A source: one topic of the log, its wire format and the typed columns of its records.
 
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use datafusion::common::DFSchema;
 
 /// One topic of the log and how its records are read.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,4 +54,53 @@ pub enum ColumnType {
     Boolean,
     /// `Timestamp(Microsecond, None)`, UTC; JSON integer of microseconds since the epoch, or RFC 3339 text.
     Timestamp,
+}
+
+impl ColumnType {
+    /// The word in a definition.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Int64 => "int64",
+            Self::Float64 => "float64",
+            Self::Boolean => "boolean",
+            Self::Timestamp => "timestamp",
+        }
+    }
+
+    /// The type that a definition's word means.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::String, Self::Int64, Self::Float64, Self::Boolean, Self::Timestamp]
+            .into_iter()
+            .find(|column_type| column_type.name() == name)
+    }
+
+    /// The Arrow type of the decoded column.
+    #[must_use]
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::String => DataType::Utf8,
+            Self::Int64 => DataType::Int64,
+            Self::Float64 => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+        }
+    }
+}
+
+impl Source {
+    /// The index of a column.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The schema that expressions over this source see: its columns, unqualified.
+    pub(crate) fn expression_schema(&self) -> Arc<DFSchema> {
+        let schema = DFSchema::try_from(Arc::clone(&self.schema))
+            .expect("column names are unique, TOML has no key twice");
+        Arc::new(schema)
+    }
 }

@@ -34,7 +34,7 @@ pub use state::{EntityState, read_time};
 pub use value::{Embedding, Seen, Value, decode_values, encode_values};
 
 /// Version of the fold's meaning and encoding; part of every group's hash.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = definitions::FOLD_VERSION;
 
 /// Why bytes were not a state or a head.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -150,6 +150,7 @@ pub(super) fn lane_of(
         entity_column,
         groups: vec![group(0), group(1)],
         features: operations.iter().enumerate().map(feature).collect(),
+        expressions: Vec::new(),
     })
 }
 

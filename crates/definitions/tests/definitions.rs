@@ -1,0 +1,6 @@
+//! What the crate promises, seen from outside.
+
+#[path = "definitions/demo.rs"]
+mod demo;
+#[path = "definitions/support.rs"]
+mod support;
