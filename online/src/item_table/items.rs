@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use definitions::{Lane, Operation, Window};
-use fold::{EntityState, Head, StateKey, Value, read_time};
+use fold::{EntityState, Head, Plan, StateKey, Value, read_time};
 use hashbrown::{HashMap, HashSet};
 use record::{EventTime, Offset, Partition};
 
@@ -12,6 +12,7 @@ use super::version::{Items, LaneRead};
 /// One lane's items, from all of its partitions.
 pub(super) struct LaneItems {
     pub(super) lane: Arc<Lane>,
+    plan: Arc<Plan>,
     heads: Vec<Option<Head>>,
     items: HashMap<Arc<str>, Item>,
     /// Whether values change by time alone.
@@ -39,6 +40,7 @@ impl LaneItems {
     pub(super) fn new(lane: Arc<Lane>, partitions: u32) -> Self {
         let moves = lane.features.iter().any(|feature| moves(&feature.operation));
         Self {
+            plan: Plan::new(&lane),
             lane,
             heads: vec![None; partitions as usize],
             items: HashMap::new(),
@@ -110,7 +112,7 @@ impl LaneItems {
     ) -> Result<bool, fold::Error> {
         // Other keys hold the admission state of stream keys, which is no item's.
         let Some(item) = key.entity_key(&self.lane) else { return Ok(false) };
-        let state = bytes.map(|bytes| EntityState::decode(&self.lane, bytes)).transpose()?;
+        let state = bytes.map(|bytes| self.plan.decode(bytes)).transpose()?;
         Ok(self.set(item, partition, state))
     }
 
@@ -164,7 +166,7 @@ impl LaneItems {
             }
             let state = self.items.get(id).map_or(&empty, |item| &item.merged);
             let at = read_time(as_of, state, [watermark]);
-            for (slot, value) in row.iter_mut().zip(state.values(&self.lane, at, None)) {
+            for (slot, value) in row.iter_mut().zip(state.values_at(at, None)) {
                 *slot = value;
             }
             for group in &self.lane.groups {

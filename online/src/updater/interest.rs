@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use definitions::{Lane, Operation};
-use fold::{Changes, Embedding, EntityState, Error, StateKey, Value};
+use fold::{Changes, Embedding, Error, Plan, StateKey, Value};
 
 /// Embeddings of earlier bundles whose vectors are still removed when their visitor's state changes.
 const RETIRED_MAX: usize = 4;
@@ -59,6 +59,7 @@ pub fn decode_vector(bytes: &[u8], dimension: usize) -> Option<Vec<f32>> {
 /// whose items the embedding knows none, has none.
 pub(super) fn derived(
     lane: &Lane,
+    plan: &Arc<Plan>,
     changes: &Changes,
     embeddings: &Embeddings,
 ) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, Error> {
@@ -73,12 +74,12 @@ pub(super) fn derived(
         if key.entity_key(lane).is_none() {
             continue;
         }
-        let state = bytes.as_deref().map(|bytes| EntityState::decode(lane, bytes)).transpose()?;
+        let state = bytes.as_deref().map(|bytes| plan.decode(bytes)).transpose()?;
         for embedding in &embeddings.active {
             // At its own greatest time: the vector does not change between events.
             let values = state
                 .as_ref()
-                .map(|state| state.values(lane, state.greatest(), Some(embedding.as_ref())));
+                .map(|state| state.values_at(state.greatest(), Some(embedding.as_ref())));
             for &feature in &features {
                 let vector = values.as_ref().and_then(|values| match &values[feature] {
                     Value::Vector(vector) => Some(encode_vector(vector)),

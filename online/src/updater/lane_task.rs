@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use definitions::{EventBatch, Lane};
+use definitions::Lane;
 use event_log::Topic;
-use fold::{Changes, Head, LanePartition};
+use fold::{Changes, Head, LanePartition, Prepared};
 use online_store::{Commit, Outcome, OwnerToken, StoredHead};
 use record::{Offset, Partition, Record};
 
@@ -86,17 +86,18 @@ impl LaneTask {
         &mut self,
         context: &Context,
         records: &[Record],
-        batch: &EventBatch,
+        prepared: &Prepared<'_>,
     ) -> Result<Step, Error> {
+        let batch = prepared.batch();
         if batch.offsets.last().is_none_or(|last| *last < self.fold.head().next) {
             return Ok(Step::Covered);
         }
-        if !self.load_missing(context, batch).await? {
+        if !self.load_missing(context, prepared).await? {
             return self.reload(context).await;
         }
         let (side, changes) = busy(batch.offsets.len(), || {
             let columns = self.lane.evaluate(batch);
-            let verdicts = self.fold.apply(batch, &columns);
+            let verdicts = self.fold.apply_prepared(prepared, &columns);
             let side =
                 SideRecords::collect(&self.lane, self.topic, records, batch, &columns, &verdicts);
             (side, self.fold.take_changes())
@@ -106,8 +107,12 @@ impl LaneTask {
     }
 
     /// Reads the states that the batch needs; `false`: the store moved meanwhile.
-    async fn load_missing(&mut self, context: &Context, batch: &EventBatch) -> Result<bool, Error> {
-        let missing = self.fold.missing(batch);
+    async fn load_missing(
+        &mut self,
+        context: &Context,
+        prepared: &Prepared<'_>,
+    ) -> Result<bool, Error> {
+        let missing = self.fold.missing_prepared(prepared);
         for keys in missing.chunks(context.settings.read_keys) {
             if self.stored.is_none() {
                 // Nothing is committed, so nothing is stored: spare a bootstrap its reads.
@@ -131,7 +136,7 @@ impl LaneTask {
 
     async fn commit(&mut self, context: &Context, changes: Changes) -> Result<Step, Error> {
         let embeddings = context.shared.embeddings();
-        let derived = interest::derived(&self.lane, &changes, &embeddings)
+        let derived = interest::derived(&self.lane, self.fold.plan(), &changes, &embeddings)
             .map_err(|error| self.damaged(error))?;
         let cells = &context.shared.counters;
         let vectors = derived.iter().filter(|(_, vector)| vector.is_some()).count();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use definitions::Source;
 use definitions::decode::Decoder;
 use event_log::{Reader, Topic};
+use fold::Prepared;
 use futures::future::try_join_all;
 use record::{Offset, Partition, Record};
 use runtime::shutdown::Shutdown;
@@ -97,9 +98,10 @@ impl SourcePartition {
         counters::add(&cells.records, records.len());
         counters::add(&cells.batches, 1);
         let batch = busy(records.len(), || decoder.decode(records));
+        let prepared = busy(records.len(), || Prepared::new(&batch, &self.source));
         let context = &self.context;
         let steps =
-            try_join_all(self.lanes.iter_mut().map(|lane| lane.step(context, records, &batch)))
+            try_join_all(self.lanes.iter_mut().map(|lane| lane.step(context, records, &prepared)))
                 .await?;
         Ok(if steps.contains(&Step::Rewind) { Step::Rewind } else { Step::Covered })
     }
