@@ -67,7 +67,7 @@ impl Expression {
     /// Syntax, unknown columns (with the nearest name), types, functions that are not allowed.
     pub fn compile(sql: &str, schema: &Arc<DFSchema>) -> Result<Self, Error> {
         let logical = plan::logical(sql, schema)?;
-        let canonical = canonical::text(&logical).map_err(|e| plan::describe(&e, schema))?;
+        let canonical = canonical::text(&logical);
         let mut columns: Vec<String> =
             logical.column_refs().iter().map(|column| column.flat_name()).collect();
         columns.sort();

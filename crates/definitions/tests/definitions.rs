@@ -2,5 +2,7 @@
 
 #[path = "definitions/demo.rs"]
 mod demo;
+#[path = "definitions/expressions.rs"]
+mod expressions;
 #[path = "definitions/support.rs"]
 mod support;

@@ -22,7 +22,7 @@ pub fn map_type() -> DataType {
         Field::new("keys", DataType::Utf8, false),
         Field::new("values", DataType::Int64, true),
     ]));
-    let entries = DataType::Map(Arc::new(Field::new("entries", entry, false)), true);
+    let entries = DataType::Map(Arc::new(Field::new("entries", entry, false)), false);
     DataType::Struct(Fields::from(vec![
         Field::new(MAP_ENTRIES, entries, false),
         Field::new(MAP_COMPLETE, DataType::Boolean, false),

@@ -14,6 +14,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::context::Context;
@@ -136,7 +137,16 @@ fn checked_overflow(
 
 /// One line for a person, without DataFusion's backtrace.
 pub(super) fn reason(error: &DataFusionError) -> String {
-    error.find_root().strip_backtrace()
+    match error.find_root() {
+        DataFusionError::SQL(error, _) => match error.as_ref() {
+            ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+                message.clone()
+            }
+            ParserError::RecursionLimitExceeded => "nested too deeply".into(),
+        },
+        DataFusionError::Plan(message) => message.clone(),
+        other => other.strip_backtrace(),
+    }
 }
 
 fn refused_function(name: &str) -> Error {
