@@ -9,6 +9,7 @@
 //! The anatomy: [`Settings`] → [`Updater::open`] → [`Updater::run`], a cheap-clone [`Handle`] to ask
 //! and to follow, and [`Error`]. [`status()`] and [`digest()`] look at a store from outside.
 
+pub mod bench;
 mod bootstrap;
 mod context;
 mod counters;

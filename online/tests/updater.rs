@@ -1,0 +1,24 @@
+//! The updater and the item table on the embedded pair: crashes, faults, races, changed definitions.
+
+#[path = "updater/bench.rs"]
+mod bench;
+#[path = "updater/changes.rs"]
+mod changes;
+#[path = "updater/crashes.rs"]
+mod crashes;
+#[path = "updater/events.rs"]
+mod events;
+#[path = "updater/faulty.rs"]
+mod faulty;
+#[path = "updater/interest.rs"]
+mod interest;
+#[path = "updater/races.rs"]
+mod races;
+#[path = "updater/replay.rs"]
+mod replay;
+#[path = "updater/side_topics.rs"]
+mod side_topics;
+#[path = "updater/table.rs"]
+mod table;
+#[path = "updater/world.rs"]
+mod world;
