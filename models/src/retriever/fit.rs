@@ -12,6 +12,7 @@ use super::net::Towers;
 use super::{Retriever, Settings};
 use crate::progress::{Epoch, Progress};
 use crate::sequences::Sequences;
+use crate::tensors::Tensors;
 
 /// Why nothing was trained.
 #[derive(Debug, thiserror::Error)]
@@ -39,13 +40,13 @@ pub enum Error {
 pub struct Report {
     /// Items that have a vector.
     pub items: usize,
-    /// Positions that were learned from.
+    /// Positions that were learned from while others were held out.
     pub trained: usize,
     /// Positions that were held out to find the number of epochs.
     pub validated: usize,
     /// Positions left out because there were more than `positions_max`.
     pub left_out: usize,
-    /// The epochs, in order.
+    /// The epochs, in order; those on all positions follow those that found their number.
     pub epochs: Vec<Epoch>,
 }
 
@@ -77,9 +78,32 @@ impl Retriever {
         positions.drain(..left_out);
         let held = (positions.len() as f64 * settings.validation_share.clamp(0.0, 0.5)) as usize;
         let held = positions.split_off(positions.len() - held);
-        Fit { sequences, settings, train: positions, held, left_out }.run(progress)
+        let fit = |train: Vec<Position>, held| Fit { sequences, settings, train, held };
+        let mut report = Report {
+            items: sequences.items.len(),
+            trained: positions.len(),
+            validated: held.len(),
+            left_out,
+            epochs: Vec::new(),
+        };
+        let search = fit(positions.clone(), held.clone());
+        let mut best = search.run(NAME, settings.epochs_max, progress, &mut report.epochs)?;
+        if settings.refit && !held.is_empty() {
+            let epochs =
+                report.epochs.iter().filter(|e| e.best).map(|e| e.epoch).max().unwrap_or(1);
+            positions.extend(held);
+            best = fit(positions, Vec::new()).run(REFIT, epochs, progress, &mut report.epochs)?;
+        }
+        let trained_to_us = sequences.last_us().expect("there are positions");
+        let items = sequences.items.clone();
+        Ok((Self::new(items, best, settings.half_life_us, trained_to_us), report))
     }
 }
+
+/// Name of the training that finds the number of epochs.
+const NAME: &str = "retriever";
+/// Name of the training on every position.
+const REFIT: &str = "retriever, all positions";
 
 /// Every place whose item differs from the one before it: an item followed by itself teaches a
 /// vector only that it is like itself, and the `recent` source knows that already.
@@ -97,11 +121,18 @@ struct Fit<'a> {
     settings: &'a Settings,
     train: Vec<Position>,
     held: Vec<Position>,
-    left_out: usize,
 }
 
 impl Fit<'_> {
-    fn run(self, progress: &mut dyn Progress) -> Result<(Retriever, Report), Error> {
+    /// Trains for at most `epochs_max` epochs and gives the weights of the best one: by the loss on
+    /// the held-out positions; without any, the last.
+    fn run(
+        self,
+        name: &'static str,
+        epochs_max: usize,
+        progress: &mut dyn Progress,
+        epochs: &mut Vec<Epoch>,
+    ) -> Result<Tensors, Error> {
         let settings = self.settings;
         let device = Device::flex().autodiff();
         let items = self.sequences.items.len();
@@ -112,8 +143,7 @@ impl Fit<'_> {
         let batch = settings.positions_per_batch.max(1);
         let steps = order.len().div_ceil(batch);
         let (mut best, mut best_loss, mut since_best) = (towers.tensors(), f64::INFINITY, 0);
-        let mut epochs = Vec::new();
-        for epoch in 1..=settings.epochs_max.max(1) {
+        for epoch in 1..=epochs_max.max(1) {
             order.shuffle(&mut rng);
             let mut total = 0.0;
             for (step, positions) in order.chunks(batch).enumerate() {
@@ -128,41 +158,34 @@ impl Fit<'_> {
                 let gradients = GradientsParams::from_grads(loss.backward(), &towers);
                 let rate = self.rate((epoch - 1) * steps + step, steps);
                 towers = optimiser.step(rate, towers, gradients);
-                progress.batch("retriever", epoch, step + 1, steps);
+                progress.batch(name, epoch, step + 1, steps);
             }
             let train_loss = total / order.len() as f64;
             let held = self.judge(&towers);
-            let loss = held.map_or(train_loss, |(loss, _)| loss);
+            // Without held-out positions the last epoch counts, as its number was found with some.
+            let loss = held.map_or(-(epoch as f64), |(loss, _)| loss);
             let better = loss < best_loss;
             if better {
                 (best, best_loss, since_best) = (towers.tensors(), loss, 0);
             } else {
                 since_best += 1;
             }
-            epochs.push(Epoch {
-                model: "retriever",
+            let told = Epoch {
+                model: name,
                 epoch,
-                epochs_max: settings.epochs_max,
+                epochs_max,
                 train_loss,
                 validation_loss: held.map(|(loss, _)| loss),
                 hit_rate_20: held.map(|(_, hits)| hits),
                 best: better,
-            });
-            progress.epoch(&epochs[epoch - 1]);
+            };
+            progress.epoch(&told);
+            epochs.push(told);
             if since_best >= settings.patience.max(1) {
                 break;
             }
         }
-        let report = Report {
-            items,
-            trained: self.train.len(),
-            validated: self.held.len(),
-            left_out: self.left_out,
-            epochs,
-        };
-        let trained_to_us = self.sequences.last_us().expect("there are positions");
-        let items = self.sequences.items.clone();
-        Ok((Retriever::new(items, best, settings.half_life_us, trained_to_us), report))
+        Ok(best)
     }
 
     /// A cosine from the peak down to a twentieth.

@@ -28,6 +28,9 @@ pub struct Settings {
     pub learning_rate: f64,
     /// Share of the positions, the last in time, that are held out to find the number of epochs.
     pub validation_share: f64,
+    /// Whether to train again on all positions, the held-out ones included, for as many epochs as were
+    /// found best: the newest events say most about the next ones.
+    pub refit: bool,
     /// The most positions that are learned from; beyond it the latest ones are.
     pub positions_max: usize,
 }
@@ -37,15 +40,16 @@ impl Default for Settings {
         Self {
             seed: 1,
             dimension: 64,
-            half_life_us: 30 * 60 * 1_000_000,
+            half_life_us: 5 * 60 * 1_000_000,
             history_max: 20,
             epochs_max: 10,
             patience: 2,
             positions_per_batch: 256,
             softmax_items_max: 2048,
-            sharpness: 16.0,
-            learning_rate: 1e-2,
+            sharpness: 6.0,
+            learning_rate: 2e-2,
             validation_share: 0.1,
+            refit: true,
             positions_max: 500_000,
         }
     }
