@@ -1,0 +1,6 @@
+//! The embedded adapter against the port's suite, against a model, and against crashes.
+
+#[path = "embedded/conformance.rs"]
+mod conformance;
+#[path = "embedded/harness.rs"]
+mod harness;
