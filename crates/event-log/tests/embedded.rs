@@ -2,5 +2,9 @@
 
 #[path = "embedded/conformance.rs"]
 mod conformance;
+#[path = "embedded/crash.rs"]
+mod crash;
 #[path = "embedded/harness.rs"]
 mod harness;
+#[path = "embedded/model.rs"]
+mod model;

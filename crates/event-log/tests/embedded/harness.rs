@@ -9,27 +9,27 @@ use event_log::{Embedded, EventLog, Settings};
 use record::AppendTime;
 
 /// A data directory that is thrown away.
-pub struct Directory {
+pub(crate) struct Directory {
     directory: tempfile::TempDir,
     settings: Settings,
 }
 
 impl Directory {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap(), settings: settings() }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn open(&self) -> Embedded {
+    pub(crate) fn open(&self) -> Embedded {
         Embedded::open(&Database::open(self.path()).unwrap(), self.settings.clone()).unwrap()
     }
 }
 
 /// A clock that goes back now and then, and ids that count.
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let ticks = AtomicI64::new(0);
     let ids = AtomicU64::new(1);
     Settings {
@@ -42,7 +42,7 @@ pub fn settings() -> Settings {
 }
 
 /// Opens an embedded log in `directory`.
-pub fn open(directory: &Path, options: Options) -> Embedded {
+pub(crate) fn open(directory: &Path, options: Options) -> Embedded {
     Embedded::open(&Database::open_with(directory, options).unwrap(), settings()).unwrap()
 }
 

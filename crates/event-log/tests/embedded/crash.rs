@@ -1,0 +1,177 @@
+//! Kill -9 at random moments and abort at each crash point: what was acknowledged is there.
+//!
+//! The test binary starts itself again as the process that dies.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use embedded::Options;
+use embedded::crash::{POINTS, Point};
+use event_log::{EventLog, NewRecord};
+use record::{Offset, Partition, Record};
+
+use crate::harness::open;
+
+const TOPIC: &str = "events";
+const PARTITIONS: u32 = 2;
+const DIRECTORY: &str = "TWOFOLD_TEST_DIRECTORY";
+const CRASH_AT: &str = "TWOFOLD_TEST_CRASH_AT";
+const APPENDERS: &str = "TWOFOLD_TEST_APPENDERS";
+const KILLS: u64 = 20;
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+
+#[expect(clippy::disallowed_methods, reason = "how the tests below speak to their child")]
+fn told(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Appends for ever and prints what is acknowledged.
+#[test]
+#[ignore = "the process that the tests below start and kill"]
+fn child() {
+    let directory = told(DIRECTORY).expect("started by the tests below");
+    let crash_at = told(CRASH_AT).map(|at| at.parse().unwrap());
+    let appenders = told(APPENDERS).unwrap().parse().unwrap();
+    println!();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let options = Options { crash_at, ..Options::default() };
+        let log = Arc::new(open(Path::new(&directory), options));
+        log.create(TOPIC, PARTITIONS).await.unwrap();
+        let appenders: Vec<_> =
+            (0..appenders).map(|appender| tokio::spawn(run(Arc::clone(&log), appender))).collect();
+        for appender in appenders {
+            appender.await.unwrap();
+        }
+    });
+}
+
+async fn run(log: Arc<impl EventLog>, appender: usize) {
+    for i in 0.. {
+        let value = format!("{}:{appender}:{i}", std::process::id());
+        let record = NewRecord { key: value.clone().into_bytes(), value: value.clone().into() };
+        let appended = log.append(TOPIC, vec![record]).await.unwrap().remove(0).unwrap();
+        println!("ack {} {} {value}", appended.partition, appended.offset);
+    }
+}
+
+fn start(directory: &Path, crash_at: Option<String>, appenders: usize) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "crash::child", "--nocapture"])
+        .env(DIRECTORY, directory)
+        .env(APPENDERS, appenders.to_string())
+        .envs(crash_at.map(|at| (CRASH_AT, at)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// (partition, offset) → value, as the child was told.
+type Acknowledged = BTreeMap<(Partition, Offset), String>;
+
+/// What the child printed to its end, whole lines only, and the signal it died of.
+fn acknowledged(mut child: Child) -> (Acknowledged, Option<i32>) {
+    let mut output = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    let signal = child.wait().unwrap().signal();
+    let whole = &output[..output.rfind('\n').map_or(0, |end| end + 1)];
+    let acknowledged = whole.lines().filter_map(|line| {
+        let mut words = line.strip_prefix("ack ")?.split(' ');
+        let partition = Partition(words.next()?.parse().unwrap());
+        let offset = Offset(words.next()?.parse().unwrap());
+        Some(((partition, offset), words.next()?.to_owned()))
+    });
+    (acknowledged.collect(), signal)
+}
+
+/// All records there are; offsets are dense, times do not go back, no value is there twice.
+fn records(directory: &Path) -> BTreeMap<(Partition, Offset), Record> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let log = open(directory, Options::default());
+    let all = runtime.block_on(async {
+        let mut all = Vec::new();
+        let Ok(bounds) = log.bounds(TOPIC).await else { return all };
+        for (partition, bounds) in bounds.into_iter().enumerate() {
+            let partition = Partition(partition as u32);
+            let mut reader = log.reader(TOPIC, partition, bounds.first).await.unwrap();
+            let mut found: Vec<Record> = Vec::new();
+            while reader.position() < bounds.next {
+                found.extend(reader.next(10_000, Duration::ZERO).await.unwrap());
+            }
+            assert!(found.iter().map(|record| record.offset.0).eq(0..bounds.next.0), "dense");
+            assert!(found.is_sorted_by_key(|record| record.append_time));
+            all.extend(found);
+        }
+        all
+    });
+    let mut values: Vec<_> = all.iter().map(|record| &record.value).collect();
+    values.sort();
+    assert!(values.is_sorted_by(|a, b| a < b), "each record once");
+    all.into_iter().map(|record| ((record.partition, record.offset), record)).collect()
+}
+
+fn check_all_there(
+    acknowledged: &Acknowledged,
+    records: &BTreeMap<(Partition, Offset), Record>,
+    when: &str,
+) {
+    for (place, value) in acknowledged {
+        let found = records.get(place).map(|record| String::from_utf8_lossy(&record.value));
+        assert_eq!(found.as_deref(), Some(&**value), "{when}: acknowledged at {place:?}");
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_killed_at_random_moments() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut all = Acknowledged::new();
+    let (mut before, mut unacknowledged) = (0, 0);
+    for kill in 0..KILLS {
+        let mut child = start(directory.path(), None, 4);
+        // Spread over opening and appending by a fixed rule, so that a failure can be repeated.
+        std::thread::sleep(Duration::from_millis(20 + kill * 7_919 % 230));
+        child.kill().unwrap();
+        let (acknowledged, signal) = acknowledged(child);
+        assert_eq!(signal, Some(SIGKILL), "it appended until it was killed");
+        let new = acknowledged.len();
+        all.extend(acknowledged);
+        let records = records(directory.path());
+        check_all_there(&all, &records, &format!("kill {kill}"));
+        unacknowledged += records.len() - before - new;
+        before = records.len();
+    }
+    assert!(all.len() > 500, "the children did append: {}", all.len());
+    assert!(unacknowledged > 0, "no kill came between a write and its answer");
+}
+
+#[test]
+fn an_abort_at_each_point_of_the_log_loses_nothing_acknowledged() {
+    let points = POINTS.iter().filter(|point| point.name().starts_with("log."));
+    let mut tried = 0;
+    for point in points {
+        for nth in [1, 2, 9] {
+            let creates = point.name().starts_with("log.create.");
+            if creates && nth > 1 {
+                continue;
+            }
+            let directory = tempfile::tempdir().unwrap();
+            let child = start(directory.path(), Some(format!("{point}:{nth}")), 1);
+            let (acknowledged, signal) = acknowledged(child);
+            assert_eq!(signal, Some(SIGABRT), "{point}:{nth} aborts");
+            let records = records(directory.path());
+            check_all_there(&acknowledged, &records, &format!("{point}:{nth}"));
+            let written = !matches!(point, Point::LogAppendBeforeWrite) && !creates;
+            assert_eq!(acknowledged.len(), if creates { 0 } else { nth - 1 }, "{point}:{nth}");
+            assert_eq!(records.len(), acknowledged.len() + usize::from(written), "{point}:{nth}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 2 + 4 * 3, "a new point wants its line here");
+}
