@@ -2,5 +2,13 @@
 
 #[path = "embedded/conformance.rs"]
 mod conformance;
+#[path = "embedded/crash.rs"]
+mod crash;
 #[path = "embedded/harness.rs"]
 mod harness;
+#[path = "embedded/model.rs"]
+mod model;
+#[path = "embedded/pair.rs"]
+mod pair;
+#[path = "embedded/power.rs"]
+mod power;

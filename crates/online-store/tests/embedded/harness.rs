@@ -9,7 +9,7 @@ use online_store::{Embedded, OnlineStore, Settings};
 use record::LaneId;
 
 /// A data directory that is thrown away.
-pub struct Directory {
+pub(crate) struct Directory {
     directory: tempfile::TempDir,
     options: Options,
     settings: Settings,
@@ -17,7 +17,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    pub fn new(sync: SyncMode, durable_commits: bool) -> Self {
+    pub(crate) fn new(sync: SyncMode, durable_commits: bool) -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
             options: Options { sync, ..Options::default() },
@@ -26,11 +26,11 @@ impl Directory {
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    pub fn open(&self) -> Embedded {
+    pub(crate) fn open(&self) -> Embedded {
         let database = Database::open_with(self.path(), self.options.clone()).unwrap();
         Embedded::open(&database, self.settings).unwrap()
     }
