@@ -32,6 +32,12 @@ pub fn weight(source: &str) -> f64 {
     }
 }
 
+/// What one source's hit adds to a candidate's place in the fusion.
+#[must_use]
+pub fn strength(source: &str, hit: &Hit) -> f64 {
+    weight(source) / (DAMPING + f64::from(hit.rank))
+}
+
 /// Runs `sources` with at most `per_source` hits each and fuses them into at most `limit` candidates.
 ///
 /// # Errors
@@ -57,9 +63,8 @@ pub fn fuse(lists: Vec<(String, Vec<Hit>)>, limit: usize) -> Pool {
     let mut places = hashbrown::HashMap::<u32, usize>::new();
     let mut fused: Vec<(f64, u32)> = Vec::new();
     for (name, hits) in &lists {
-        let weight = weight(name);
         for hit in hits {
-            let gain = weight / (DAMPING + f64::from(hit.rank));
+            let gain = strength(name, hit);
             match places.entry(hit.item) {
                 hashbrown::hash_map::Entry::Occupied(place) => fused[*place.get()].0 += gain,
                 hashbrown::hash_map::Entry::Vacant(place) => {

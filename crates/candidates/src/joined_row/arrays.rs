@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array, Int64Builder,
-    MapArray, MapBuilder, MapFieldNames, StringArray, StringBuilder, new_null_array,
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, Int64Builder, MapArray,
+    StringArray, StringBuilder, StructArray, new_null_array,
 };
-use arrow::datatypes::{DataType, Field, Int32Type};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Fields};
 use fold::Value;
 
 /// A column of `rows` values; `None` and values of another type are null. Types that no expression
@@ -27,13 +29,9 @@ pub(super) fn column<'a>(
             Arc::new((0..rows).map(|row| boolean(value(row))).collect::<BooleanArray>())
         }
         DataType::Utf8 => Arc::new((0..rows).map(|row| text(value(row))).collect::<StringArray>()),
-        DataType::Map(entries, _) => Arc::new(map(entries, rows, value)),
-        DataType::Dictionary(_, values) => match &**values {
-            DataType::Map(entries, _) => {
-                let keys = Int32Array::from_iter_values(0..rows as i32);
-                dictionary(keys, Arc::new(map(entries, rows, value)))
-            }
-            _ => new_null_array(data_type, rows),
+        DataType::Struct(fields) => match counts(fields) {
+            Some(entries) => Arc::new(map(fields, entries, rows, value)),
+            None => new_null_array(data_type, rows),
         },
         _ => new_null_array(data_type, rows),
     }
@@ -46,21 +44,14 @@ pub(super) fn repeat(data_type: &DataType, value: Option<&Value>, rows: usize) -
             Some(text) => Arc::new(StringArray::new_repeated(text, rows)),
             None => new_null_array(data_type, rows),
         },
-        // One map that every row points to: repeating its entries would dominate the join.
-        DataType::Dictionary(_, values) if rows > 0 => match &**values {
-            DataType::Map(entries, _) => {
-                let keys = Int32Array::from_value(0, rows);
-                dictionary(keys, Arc::new(map(entries, 1, |_| value)))
-            }
-            _ => new_null_array(data_type, rows),
-        },
+        // Copied as a block: entry by entry it would dominate the join.
+        DataType::Struct(_) if rows > 0 => {
+            let one = column(data_type, 1, |_| value);
+            let places = Int32Array::from_value(0, rows);
+            take(&one, &places, None).expect("there is a row 0")
+        }
         _ => column(data_type, rows, |_| value),
     }
-}
-
-fn dictionary(keys: Int32Array, values: ArrayRef) -> ArrayRef {
-    let array = DictionaryArray::<Int32Type>::try_new(keys, values);
-    Arc::new(array.expect("keys lie within the values"))
 }
 
 fn integer(value: Option<&Value>) -> Option<i64> {
@@ -92,40 +83,91 @@ fn text(value: Option<&Value>) -> Option<&str> {
     }
 }
 
-/// Maps of text to `Int64`, in the key order that values have.
+/// The entries' field of a map feature's type, `Struct<entries: Map<Utf8, Int64>, complete: Boolean>`.
+fn counts(fields: &Fields) -> Option<&Arc<Field>> {
+    let [entries, complete] = &fields[..] else { return None };
+    match (entries.data_type(), complete.data_type()) {
+        (DataType::Map(entry, _), DataType::Boolean) => Some(entry),
+        _ => None,
+    }
+}
+
+/// Counts by text, in the key order that values have. Where there is no value, an empty, incomplete
+/// map under a null: absent keys are unknown.
 fn map<'a>(
-    entries: &Arc<Field>,
+    fields: &Fields,
+    entry: &Arc<Field>,
     rows: usize,
     value: impl Fn(usize) -> Option<&'a Value>,
-) -> MapArray {
-    let fields: Vec<&Arc<Field>> = match entries.data_type() {
-        DataType::Struct(fields) => fields.iter().collect(),
-        _ => Vec::new(),
+) -> StructArray {
+    let DataType::Struct(columns) = entry.data_type() else {
+        unreachable!("an Arrow map's entries are structs")
     };
-    let name = |at: usize, otherwise: &str| {
-        fields.get(at).map_or(otherwise.to_owned(), |field| field.name().clone())
-    };
-    let names = MapFieldNames {
-        entry: entries.name().clone(),
-        key: name(0, "keys"),
-        value: name(1, "values"),
-    };
-    let mut builder = MapBuilder::new(Some(names), StringBuilder::new(), Int64Builder::new());
-    if let [key, value] = fields[..] {
-        builder = builder.with_keys_field(key.clone()).with_values_field(value.clone());
-    }
+    let (mut keys, mut values) = (StringBuilder::new(), Int64Builder::new());
+    let (mut complete, mut valid) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+    let mut lengths = Vec::with_capacity(rows);
     for row in 0..rows {
-        let present = match value(row) {
-            Some(Value::Map { entries, .. }) => {
-                for (key, count) in entries {
-                    builder.keys().append_value(key);
-                    builder.values().append_value(*count);
-                }
-                true
-            }
-            _ => false,
+        let map = match value(row) {
+            Some(Value::Map { entries, complete }) => Some((entries, *complete)),
+            _ => None,
         };
-        builder.append(present).expect("as many keys as values");
+        for (key, count) in map.iter().flat_map(|(entries, _)| entries.iter()) {
+            keys.append_value(key);
+            values.append_value(*count);
+        }
+        lengths.push(map.map_or(0, |(entries, _)| entries.len()));
+        complete.push(map.is_some_and(|(_, complete)| complete));
+        valid.push(map.is_some());
     }
-    builder.finish()
+    let entries = StructArray::new(
+        columns.clone(),
+        vec![Arc::new(keys.finish()), Arc::new(values.finish())],
+        None,
+    );
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    let maps = MapArray::new(Arc::clone(entry), offsets, entries, None, false);
+    let children: Vec<ArrayRef> = vec![Arc::new(maps), Arc::new(BooleanArray::from(complete))];
+    StructArray::new(fields.clone(), children, Some(NullBuffer::from(valid)))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, AsArray};
+    use definitions::expression::map_type;
+
+    use super::*;
+
+    fn counts_of(entries: &[(&str, i64)]) -> Value {
+        let entries = entries.iter().map(|(key, count)| ((*key).into(), *count)).collect();
+        Value::Map { entries, complete: true }
+    }
+
+    #[test]
+    fn repeated_values_equal_columns_of_the_same_value() {
+        let values = [
+            (map_type(), counts_of(&[("hats", 2), ("shoes", 5)])),
+            (DataType::Utf8, Value::Text("hats".into())),
+            (DataType::Int64, Value::Int(7)),
+            (DataType::Float64, Value::Float(0.5)),
+            (DataType::Boolean, Value::Bool(true)),
+        ];
+        for (data_type, value) in &values {
+            for (rows, value) in [(3, Some(value)), (3, None), (0, Some(value))] {
+                let repeated = repeat(data_type, value, rows);
+                assert_eq!(&repeated, &column(data_type, rows, |_| value), "{data_type}");
+                assert_eq!(repeated.null_count(), if value.is_some() { 0 } else { rows });
+            }
+        }
+    }
+
+    #[test]
+    fn maps_keep_their_entries_by_row() {
+        let rows = [counts_of(&[("hats", 2)]), Value::Null, counts_of(&[])];
+        let array = column(&map_type(), 3, |row| rows.get(row));
+        let array = array.as_struct();
+        assert_eq!((array.is_null(1), array.null_count()), (true, 1));
+        let maps = array.column(0).as_map();
+        assert_eq!((maps.value_length(0), maps.value_length(2)), (1, 0));
+        assert_eq!(maps.keys().as_string::<i32>().value(0), "hats");
+    }
 }
