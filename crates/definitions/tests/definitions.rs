@@ -1,8 +1,14 @@
 //! What the crate promises, seen from outside.
 
+#[path = "definitions/decoding.rs"]
+mod decoding;
 #[path = "definitions/demo.rs"]
 mod demo;
 #[path = "definitions/expressions.rs"]
 mod expressions;
+#[path = "definitions/hashing.rs"]
+mod hashing;
+#[path = "definitions/mistakes.rs"]
+mod mistakes;
 #[path = "definitions/support.rs"]
 mod support;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue, SchemaError};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue, SchemaError, plan_err};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr};
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
@@ -69,10 +69,11 @@ pub(super) fn physical(
     schema: &Arc<DFSchema>,
 ) -> Result<(Arc<dyn PhysicalExpr>, DataType), Error> {
     let plan = || -> datafusion::common::Result<(Arc<dyn PhysicalExpr>, DataType)> {
-        let simplified = simplifier(schema).simplify(expr)?;
+        let folded = expr.transform_up(fold_integers).map(|t| t.data)?;
+        let simplified = simplifier(schema).simplify(folded)?;
         let data_type = simplified.get_type(schema)?;
         let canonical =
-            simplified.transform_up(|node| canonical_float(node, schema)).map(|t| t.data)?;
+            simplified.transform_up(|node| canonical_arithmetic(node, schema)).map(|t| t.data)?;
         let physical =
             create_physical_expr(&canonical, schema, &ExecutionProps::new(), &Default::default())?;
         let physical = physical.transform_up(checked_overflow).map(|t| t.data)?;
@@ -103,7 +104,34 @@ fn simplifier(schema: &Arc<DFSchema>) -> ExprSimplifier {
     ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(schema)).build())
 }
 
-fn canonical_float(node: Expr, schema: &DFSchema) -> datafusion::common::Result<Transformed<Expr>> {
+/// Integer arithmetic of constants, checked: the simplifier's own would wrap.
+fn fold_integers(node: Expr) -> datafusion::common::Result<Transformed<Expr>> {
+    let Expr::BinaryExpr(binary) = &node else { return Ok(Transformed::no(node)) };
+    let (
+        Expr::Literal(ScalarValue::Int64(Some(left)), _),
+        Expr::Literal(ScalarValue::Int64(Some(right)), _),
+    ) = (binary.left.as_ref(), binary.right.as_ref())
+    else {
+        return Ok(Transformed::no(node));
+    };
+    let folded = match binary.op {
+        Operator::Plus => left.checked_add(*right),
+        Operator::Minus => left.checked_sub(*right),
+        Operator::Multiply => left.checked_mul(*right),
+        _ => return Ok(Transformed::no(node)),
+    };
+    match folded {
+        Some(value) => Ok(Transformed::yes(lit(value))),
+        None => plan_err!("`{left} {} {right}` overflows an integer of 64 bits", binary.op),
+    }
+}
+
+/// Rewrites a node after its children: floats that are made here are cleaned, integers are not negated
+/// (DataFusion's negation wraps) but subtracted from zero.
+fn canonical_arithmetic(
+    node: Expr,
+    schema: &DFSchema,
+) -> datafusion::common::Result<Transformed<Expr>> {
     let made_here = match &node {
         Expr::Literal(ScalarValue::Float64(Some(value)), metadata) => {
             let clean = (!value.is_nan()).then_some(value + 0.0);
@@ -111,6 +139,10 @@ fn canonical_float(node: Expr, schema: &DFSchema) -> datafusion::common::Result<
                 ScalarValue::Float64(clean),
                 metadata.clone(),
             )));
+        }
+        Expr::Negative(inner) if inner.get_type(schema)?.is_signed_integer() => {
+            let zero = lit(ScalarValue::new_zero(&inner.get_type(schema)?)?);
+            return Ok(Transformed::yes(zero - inner.as_ref().clone()));
         }
         Expr::BinaryExpr(_) | Expr::Negative(_) => true,
         Expr::Cast(cast) => !cast.expr.get_type(schema)?.is_integer(),

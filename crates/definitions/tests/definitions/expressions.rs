@@ -104,6 +104,8 @@ fn only_the_listed_functions_and_forms_pass() {
         ("[a, b]", ""),
         ("{x: a}", ""),
         ("a + kind * DATE '2026-01-01'", ""),
+        ("9223372036854775807 + 1 + a", "overflows"),
+        ("a * (4611686018427387904 * 2)", "overflows"),
         ("log(x)", "ln, log2 or log10"),
         ("kind[1]", "not a map"),
         ("x AT TIME ZONE 'Europe/Berlin'", ""),
