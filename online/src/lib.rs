@@ -5,4 +5,5 @@
 //! fold, never an adapter, and it computes no feature of its own.
 
 pub mod item_table;
+pub mod service;
 pub mod updater;

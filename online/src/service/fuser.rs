@@ -1,0 +1,35 @@
+use candidate_pipeline::Fuser;
+use candidates::pool;
+
+use super::query::{Candidate, Query};
+
+/// Reciprocal-rank fusion of the sources, as [`candidates::pool`] defines it.
+pub(super) struct RankFuser {
+    pub(super) pool_max: usize,
+}
+
+impl Fuser<Query, Candidate> for RankFuser {
+    fn fuse(&self, query: &Query, lists: Vec<(&str, Vec<Candidate>)>) -> Vec<Candidate> {
+        let places: Vec<usize> = lists.iter().map(|(name, _)| place(query, name)).collect();
+        let hits = lists.into_iter().zip(&places).map(|((name, list), at)| {
+            (name.to_owned(), list.iter().filter_map(|candidate| candidate.hits[*at]).collect())
+        });
+        let fused = pool::fuse(hits.collect(), self.pool_max);
+        let mut candidates: Vec<Candidate> =
+            fused.items.iter().map(|item| Candidate::new(*item)).collect();
+        for (column, at) in fused.hits.iter().zip(&places) {
+            for (candidate, hit) in candidates.iter_mut().zip(column) {
+                candidate.hits[*at] = *hit;
+            }
+        }
+        for candidate in &mut candidates {
+            candidate.row = query.items.ordinal(query.id(candidate));
+        }
+        candidates
+    }
+}
+
+fn place(query: &Query, source: &str) -> usize {
+    let place = query.sources.iter().position(|name| name == source);
+    place.expect("the pipeline's sources are the query's")
+}

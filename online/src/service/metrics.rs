@@ -1,0 +1,202 @@
+//! Counters and latencies: plain atomics, read as one snapshot.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// Buckets of a histogram: eight per doubling, from 1 µs to about 16 s.
+const BUCKETS: usize = 192;
+const PER_DOUBLING: f64 = 8.0;
+/// Different texts that are counted; what comes beyond is counted as `other`.
+const LABELS_MAX: usize = 256;
+
+/// What the service has done since it started.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    pub(super) shed: AtomicU64,
+    pub(super) invalid: AtomicU64,
+    pub(super) stale: AtomicU64,
+    pub(super) served_written: AtomicU64,
+    pub(super) served_overflow: AtomicU64,
+    pub(super) served_failed: AtomicU64,
+    pub(super) track_ok: AtomicU64,
+    pub(super) track_invalid: AtomicU64,
+    pub(super) track_unavailable: AtomicU64,
+    pub(super) expression_failures: AtomicU64,
+    pub(super) tiers: Labels,
+    pub(super) degradations: Labels,
+    stages: Mutex<BTreeMap<String, Histogram>>,
+}
+
+/// A snapshot of [`Metrics`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Requests refused for load.
+    pub shed: u64,
+    /// Requests refused as invalid.
+    pub invalid: u64,
+    /// Answers that did not cover the positions asked for.
+    pub stale: u64,
+    /// Records written to topic `served`.
+    pub served_written: u64,
+    /// Records dropped because the queue was full.
+    pub served_overflow: u64,
+    /// Records that the log did not take.
+    pub served_failed: u64,
+    /// Events tracked.
+    pub track_ok: u64,
+    /// Events refused for good.
+    pub track_invalid: u64,
+    /// Events that the log did not take.
+    pub track_unavailable: u64,
+    /// Inputs whose expression failed on a row and that counted as 0.
+    pub expression_failures: u64,
+    /// Answers by tier.
+    pub tiers: BTreeMap<String, u64>,
+    /// Degradations by `stage: cause`.
+    pub degradations: BTreeMap<String, u64>,
+    /// Latency by stage; `total` is the whole answer.
+    pub stages: BTreeMap<String, Latency>,
+}
+
+/// Quantiles in microseconds, as upper bounds of their bucket (9 % wide).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// Measurements.
+    pub count: u64,
+    /// Median.
+    pub p50_us: f64,
+    /// 99th percentile.
+    pub p99_us: f64,
+    /// The largest.
+    pub max_us: f64,
+}
+
+/// Counts by text, bounded.
+#[derive(Debug, Default)]
+pub(super) struct Labels(Mutex<BTreeMap<String, u64>>);
+
+/// Counts of durations by logarithmic bucket.
+#[derive(Debug)]
+struct Histogram {
+    buckets: Box<[u64; BUCKETS]>,
+    max: Duration,
+}
+
+impl Metrics {
+    pub(super) fn add(counter: &AtomicU64, count: u64) {
+        counter.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Takes in how long each stage of one answer took.
+    pub(super) fn took<'a>(&self, stages: impl IntoIterator<Item = (&'a str, Duration)>) {
+        let mut known = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        for (stage, took) in stages {
+            if let Some(histogram) = known.get_mut(stage) {
+                histogram.add(took);
+            } else if known.len() < LABELS_MAX {
+                known.entry(stage.to_owned()).or_default().add(took);
+            }
+        }
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        Snapshot {
+            shed: count(&self.shed),
+            invalid: count(&self.invalid),
+            stale: count(&self.stale),
+            served_written: count(&self.served_written),
+            served_overflow: count(&self.served_overflow),
+            served_failed: count(&self.served_failed),
+            track_ok: count(&self.track_ok),
+            track_invalid: count(&self.track_invalid),
+            track_unavailable: count(&self.track_unavailable),
+            expression_failures: count(&self.expression_failures),
+            tiers: self.tiers.snapshot(),
+            degradations: self.degradations.snapshot(),
+            stages: stages.iter().map(|(name, h)| (name.clone(), h.latency())).collect(),
+        }
+    }
+
+    /// Forgets latencies (not counts), so that a phase can be measured by itself.
+    pub fn reset_latencies(&self) {
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Labels {
+    pub(super) fn add(&self, label: &str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(label) {
+            *count += 1;
+            return;
+        }
+        let label = if counts.len() < LABELS_MAX { label } else { "other" };
+        *counts.entry(label.to_owned()).or_insert(0) += 1;
+    }
+
+    fn snapshot(&self) -> BTreeMap<String, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { buckets: Box::new([0; BUCKETS]), max: Duration::ZERO }
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, took: Duration) {
+        let us = took.as_secs_f64() * 1e6;
+        let bucket = (us.max(1.0).log2() * PER_DOUBLING) as usize;
+        self.buckets[bucket.min(BUCKETS - 1)] += 1;
+        self.max = self.max.max(took);
+    }
+
+    fn latency(&self) -> Latency {
+        let count: u64 = self.buckets.iter().sum();
+        let max_us = self.max.as_secs_f64() * 1e6;
+        let quantile = |share: f64| {
+            let wanted = ((count as f64 * share).ceil() as u64).max(1);
+            let mut seen = 0;
+            let bucket = self.buckets.iter().position(|in_bucket| {
+                seen += in_bucket;
+                seen >= wanted
+            });
+            bucket.map_or(0.0, |at| (((at + 1) as f64 / PER_DOUBLING).exp2()).min(max_us))
+        };
+        Latency { count, p50_us: quantile(0.5), p99_us: quantile(0.99), max_us }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_within_their_bucket() {
+        let mut histogram = Histogram::default();
+        (1..=1000).for_each(|us| histogram.add(Duration::from_micros(us)));
+        let latency = histogram.latency();
+        assert!((500.0..550.0).contains(&latency.p50_us), "{latency:?}");
+        assert!((990.0..=1000.0).contains(&latency.p99_us), "{latency:?}");
+        assert_eq!((latency.count, latency.max_us), (1000, 1000.0));
+        assert_eq!(Histogram::default().latency(), Latency::default());
+    }
+
+    #[test]
+    fn labels_are_bounded() {
+        let labels = Labels::default();
+        (0..1000).for_each(|n| labels.add(&n.to_string()));
+        let counts = labels.snapshot();
+        assert_eq!((counts.len(), counts["other"]), (LABELS_MAX + 1, 1000 - LABELS_MAX as u64));
+    }
+}

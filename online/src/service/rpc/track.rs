@@ -1,0 +1,201 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use definitions::Source;
+use definitions::decode::Decoder;
+use event_log::{Appended, NewRecord, Topic};
+use record::{AppendTime, Offset, Partition, Record, partition_for_key};
+use tonic::{Request, Response, Status};
+use wire::v1;
+use wire::v1::track_status::Code;
+use wire::v1::tracker_server::Tracker;
+
+use super::recommend::client;
+use crate::service::core::Core;
+use crate::service::metrics::Metrics;
+use crate::service::status::Refusal;
+use crate::service::validate::Violations;
+
+/// Events of one call.
+const EVENTS_MAX: usize = 500;
+/// Payload bytes of one call.
+const BYTES_MAX: usize = 1024 * 1024;
+
+/// `Tracker`.
+pub(in crate::service) struct TrackerRpc(pub(in crate::service) Arc<Core>);
+
+#[tonic::async_trait]
+impl Tracker for TrackerRpc {
+    async fn track(
+        &self,
+        request: Request<v1::TrackRequest>,
+    ) -> Result<Response<v1::TrackResponse>, Status> {
+        let core = &self.0;
+        let client = client(&request);
+        let _permit =
+            core.shedder.admit(client).inspect_err(|_| Metrics::add(&core.metrics.shed, 1))?;
+        let events = request.into_inner().events;
+        check(&events).inspect_err(|_| Metrics::add(&core.metrics.invalid, 1))?;
+        let statuses = track(core, events).await?;
+        let count = |code: Code| statuses.iter().filter(|s| s.code() == code).count() as u64;
+        Metrics::add(&core.metrics.track_ok, count(Code::Ok));
+        Metrics::add(&core.metrics.track_invalid, count(Code::Invalid));
+        Metrics::add(&core.metrics.track_unavailable, count(Code::Unavailable));
+        Ok(Response::new(v1::TrackResponse { statuses }))
+    }
+}
+
+fn check(events: &[v1::Event]) -> Result<(), Refusal> {
+    let mut wrong = Violations::default();
+    if events.is_empty() {
+        wrong.add("events", "is empty: send at least one event");
+    }
+    if events.len() > EVENTS_MAX {
+        let count = events.len();
+        wrong.add("events", format!("{count} events, the limit is {EVENTS_MAX}: split the call"));
+    }
+    let bytes: usize = events.iter().map(|event| event.payload.len()).sum();
+    if bytes > BYTES_MAX {
+        wrong.add("events", format!("{bytes} bytes, the limit is {BYTES_MAX}: split the call"));
+    }
+    wrong.into_result()
+}
+
+/// Judges each event by the decoder that the updater uses, appends the good ones and waits for them
+/// to be durable.
+async fn track(core: &Core, events: Vec<v1::Event>) -> Result<Vec<v1::TrackStatus>, Refusal> {
+    let mut statuses: Vec<Option<v1::TrackStatus>> = vec![None; events.len()];
+    let mut by_source: BTreeMap<String, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
+    for (at, event) in events.into_iter().enumerate() {
+        by_source.entry(event.source).or_default().push((at, event.payload));
+    }
+    for (name, events) in by_source {
+        let source = core.definitions.sources.iter().find(|source| source.name == name);
+        let Some(source) = source else {
+            let known: Vec<&str> =
+                core.definitions.sources.iter().map(|source| source.name.as_str()).collect();
+            let detail = format!("no source `{name}`: there are {}", known.join(", "));
+            for (at, _) in events {
+                statuses[at] = Some(status(Code::Invalid, &detail));
+            }
+            continue;
+        };
+        let topic = core.topics.get(&source.topic);
+        let topic = topic.ok_or_else(|| {
+            Refusal::Unavailable(format!("topic {} has no lane in this service", source.topic))
+        })?;
+        for (at, outcome) in append(core, source, *topic, events).await {
+            statuses[at] = Some(outcome);
+        }
+    }
+    Ok(statuses.into_iter().map(|s| s.expect("every event belongs to one source")).collect())
+}
+
+async fn append(
+    core: &Core,
+    source: &Arc<Source>,
+    topic: Topic,
+    events: Vec<(usize, Vec<u8>)>,
+) -> Vec<(usize, v1::TrackStatus)> {
+    let now = core.clock.append_time();
+    let mut outcomes = Vec::with_capacity(events.len());
+    let mut good: Vec<(usize, NewRecord)> = Vec::with_capacity(events.len());
+    for (at, record, refusal) in judge(source, topic, now, events) {
+        match refusal {
+            Some(detail) => outcomes.push((at, status(Code::Invalid, &detail))),
+            None => good.push((at, NewRecord { key: record.key, value: record.value })),
+        }
+    }
+    if good.is_empty() {
+        return outcomes;
+    }
+    let (places, records): (Vec<usize>, Vec<NewRecord>) = good.into_iter().unzip();
+    match core.log.append(&source.topic, records).await {
+        Ok(appended) => {
+            let mut appended = appended.into_iter();
+            outcomes.extend(places.into_iter().map(|at| match appended.next() {
+                Some(Ok(appended)) => (at, accepted(source, topic, appended)),
+                Some(Err(error)) => (at, refused(&error)),
+                None => (at, status(Code::Unavailable, "the log gave no outcome")),
+            }));
+        }
+        Err(error) => outcomes.extend(places.into_iter().map(|at| (at, refused(&error)))),
+    }
+    outcomes
+}
+
+/// Each event as a record, and why it is refused, if it is: whatever the decoder refuses, and what
+/// claims to lie further ahead of this moment than the source allows.
+fn judge(
+    source: &Arc<Source>,
+    topic: Topic,
+    now: AppendTime,
+    events: Vec<(usize, Vec<u8>)>,
+) -> Vec<(usize, Record, Option<String>)> {
+    let mut by_partition: BTreeMap<Partition, (Vec<usize>, Vec<Record>)> = BTreeMap::new();
+    for (at, value) in events {
+        let key = key(source, &value);
+        let partition = partition_for_key(key.as_bytes(), topic.partitions);
+        let (places, records) = by_partition.entry(partition).or_default();
+        let offset = Offset(records.len() as u64);
+        places.push(at);
+        records.push(Record { partition, offset, append_time: now, key: key.into_bytes(), value });
+    }
+    let mut judged = Vec::new();
+    for (partition, (places, records)) in by_partition {
+        let decoder = Decoder::new(Arc::clone(source), partition, topic.partitions);
+        let batch = decoder.decode(&records);
+        let mut refusals = vec![None; records.len()];
+        let latest = now.as_event_time().plus(source.max_future_us);
+        for (refusal, time) in refusals.iter_mut().zip(&batch.event_times) {
+            if *time > latest {
+                let ahead_s = source.max_future_us / 1_000_000;
+                *refusal = Some(format!(
+                    "future: the event time lies more than {ahead_s} s ahead: check the clock"
+                ));
+            }
+        }
+        for rejection in batch.rejections {
+            let reason = rejection.reason.as_str();
+            refusals[rejection.row] = Some(format!("{reason}: {}", rejection.detail));
+        }
+        judged.extend(
+            places
+                .into_iter()
+                .zip(records)
+                .zip(refusals)
+                .map(|((at, record), refusal)| (at, record, refusal)),
+        );
+    }
+    judged
+}
+
+/// The stream key that the payload names; empty where it has none, which the decoder refuses.
+fn key(source: &Source, payload: &[u8]) -> String {
+    let object = serde_json::from_slice::<serde_json::Value>(payload).unwrap_or_default();
+    let name = &source.columns[source.key].name;
+    object.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn accepted(source: &Source, topic: Topic, appended: Appended) -> v1::TrackStatus {
+    let position = v1::Position {
+        topic: source.topic.clone(),
+        log_id: topic.log.0.to_vec(),
+        partition: appended.partition.0,
+        next: appended.offset.next().0,
+    };
+    v1::TrackStatus { position: Some(position), ..status(Code::Ok, "") }
+}
+
+/// A record that is too large will never be taken; anything else may be tried again.
+fn refused(error: &event_log::Error) -> v1::TrackStatus {
+    let code = match error {
+        event_log::Error::TooLarge { .. } => Code::Invalid,
+        _ => Code::Unavailable,
+    };
+    status(code, &error.to_string())
+}
+
+fn status(code: Code, detail: &str) -> v1::TrackStatus {
+    v1::TrackStatus { code: code.into(), detail: detail.to_owned(), position: None }
+}

@@ -1,0 +1,5 @@
+//! Stages that score candidates.
+
+mod ranker;
+
+pub(super) use ranker::RankerScorer;

@@ -1,0 +1,5 @@
+//! Stages that find candidates.
+
+mod index;
+
+pub(super) use index::IndexSource;

@@ -1,0 +1,191 @@
+//! What a request may ask for: every field has a limit, every refusal names field, limit and remedy.
+
+use event_log::Topic;
+use hashbrown::HashMap;
+use wire::v1;
+
+use super::settings::Settings;
+use super::status::{Refusal, Violation};
+
+const ID_BYTES_MAX: usize = 256;
+const TEXT_BYTES_MAX: usize = 128;
+const CONTEXT_ITEMS_MAX: usize = 50;
+const EXCLUDED_MAX: usize = 500;
+const ENTRIES_MAX: usize = 16;
+const POSITIONS_MAX: usize = 64;
+const CURSOR_BYTES_MAX: usize = 16 * 1024;
+/// What an absent `k` means.
+const K_DEFAULT: u32 = 20;
+
+/// Collects what is wrong, so that a client learns all of it at once.
+#[derive(Default)]
+pub(super) struct Violations(Vec<Violation>);
+
+impl Violations {
+    pub(super) fn add(&mut self, field: &str, description: impl Into<String>) {
+        self.0.push(Violation { field: field.to_owned(), description: description.into() });
+    }
+
+    fn text(&mut self, field: &str, text: &str, bytes_max: usize) {
+        if text.len() > bytes_max {
+            self.add(field, format!("{} bytes, the limit is {bytes_max}: shorten it", text.len()));
+        }
+    }
+
+    fn count(&mut self, field: &str, count: usize, max: usize) {
+        if count > max {
+            self.add(field, format!("{count} entries, the limit is {max}: send fewer"));
+        }
+    }
+
+    pub(super) fn into_result(self) -> Result<(), Refusal> {
+        if self.0.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.0)) }
+    }
+}
+
+/// Checks a request and returns the number of items wanted.
+///
+/// `attributes` says whether an item attribute exists; `topics` are those whose positions can be
+/// waited for.
+pub(super) fn recommend(
+    request: &v1::RecommendRequest,
+    settings: &Settings,
+    attributes: impl Fn(&str) -> bool,
+    topics: &HashMap<String, Topic>,
+) -> Result<usize, Refusal> {
+    if request.as_of_us.is_some() && !settings.evaluation {
+        return Err(Refusal::Denied("as_of_us is accepted in evaluations only: remove it"));
+    }
+    if !request.arm_overrides.is_empty() && !settings.evaluation {
+        return Err(Refusal::Denied("arm_overrides are accepted in evaluations only: remove them"));
+    }
+    let mut wrong = Violations::default();
+    if request.visitor_id.is_empty() {
+        wrong.add("visitor_id", "is empty: send the shopper's anonymous id");
+    }
+    wrong.text("visitor_id", &request.visitor_id, ID_BYTES_MAX);
+    wrong.text("user_id", &request.user_id, ID_BYTES_MAX);
+    wrong.text("session_id", &request.session_id, ID_BYTES_MAX);
+    wrong.text("surface", &request.surface, TEXT_BYTES_MAX);
+    wrong.text("request_id", &request.request_id, TEXT_BYTES_MAX);
+    wrong.text("cursor", &request.cursor, CURSOR_BYTES_MAX);
+    wrong.count("context_item_ids", request.context_item_ids.len(), CONTEXT_ITEMS_MAX);
+    wrong.count("exclude_item_ids", request.exclude_item_ids.len(), EXCLUDED_MAX);
+    wrong.count("context", request.context.len(), ENTRIES_MAX);
+    wrong.count("filter", request.filter.len(), ENTRIES_MAX);
+    wrong.count("arm_overrides", request.arm_overrides.len(), ENTRIES_MAX);
+    for id in &request.context_item_ids {
+        wrong.text("context_item_ids", id, ID_BYTES_MAX);
+    }
+    for id in &request.exclude_item_ids {
+        wrong.text("exclude_item_ids", id, ID_BYTES_MAX);
+    }
+    let maps = [("context", &request.context), ("filter", &request.filter)];
+    for (field, (key, value)) in maps.iter().flat_map(|(f, map)| map.iter().map(move |e| (f, e))) {
+        wrong.text(field, key, TEXT_BYTES_MAX);
+        wrong.text(field, value, ID_BYTES_MAX);
+    }
+    for name in request.filter.keys().filter(|name| !attributes(name)) {
+        wrong.add("filter", format!("`{name}` is no attribute of items: remove it"));
+    }
+    if request.k > settings.k_max {
+        wrong.add("k", format!("{} is above {}: ask for less", request.k, settings.k_max));
+    }
+    positions(&request.min_positions, topics, &mut wrong);
+    wrong.into_result()?;
+    let k = if request.k == 0 { K_DEFAULT.min(settings.k_max) } else { request.k };
+    Ok(k as usize)
+}
+
+/// Positions must name a known topic and the log that is behind it now.
+pub(super) fn positions(
+    positions: &[v1::Position],
+    topics: &HashMap<String, Topic>,
+    wrong: &mut Violations,
+) {
+    let field = "min_positions";
+    wrong.count(field, positions.len(), POSITIONS_MAX);
+    for position in positions.iter().take(POSITIONS_MAX) {
+        let Some(topic) = topics.get(&position.topic) else {
+            wrong.add(field, format!("`{}` is no topic of features: remove it", position.topic));
+            continue;
+        };
+        if position.log_id != topic.log.0 {
+            wrong.add(field, "the log id is another log's: send what Track answered");
+        }
+        if position.partition >= topic.partitions {
+            wrong.add(field, format!("partition {} does not exist", position.partition));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use record::LogId;
+
+    use super::*;
+
+    fn check(request: &v1::RecommendRequest) -> Result<usize, Refusal> {
+        let topic = Topic { log: LogId([1; 16]), partitions: 4 };
+        let topics = [("clickstream".to_owned(), topic)].into_iter().collect();
+        recommend(request, &Settings::default(), |name| name == "category", &topics)
+    }
+
+    fn valid() -> v1::RecommendRequest {
+        v1::RecommendRequest { visitor_id: "ann".to_owned(), ..Default::default() }
+    }
+
+    #[test]
+    fn a_visitor_is_enough() {
+        assert_eq!(check(&valid()), Ok(20));
+        assert_eq!(check(&v1::RecommendRequest { k: 7, ..valid() }), Ok(7));
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_with_its_limit() {
+        let position = |topic: &str, log: u8, partition| v1::Position {
+            topic: topic.to_owned(),
+            log_id: vec![log; 16],
+            partition,
+            next: 1,
+        };
+        let request = v1::RecommendRequest {
+            visitor_id: String::new(),
+            k: 201,
+            surface: "s".repeat(129),
+            exclude_item_ids: vec!["x".to_owned(); 501],
+            filter: [("colour".to_owned(), "red".to_owned())].into(),
+            min_positions: vec![
+                position("served", 1, 0),
+                position("clickstream", 2, 0),
+                position("clickstream", 1, 4),
+            ],
+            ..Default::default()
+        };
+        let Err(Refusal::Invalid(violations)) = check(&request) else { panic!("accepted") };
+        let fields: Vec<&str> = violations.iter().map(|v| v.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            [
+                "visitor_id",
+                "surface",
+                "exclude_item_ids",
+                "filter",
+                "k",
+                "min_positions",
+                "min_positions",
+                "min_positions"
+            ]
+        );
+        assert!(violations[2].description.contains("500"), "{:?}", violations[2]);
+    }
+
+    #[test]
+    fn what_only_evaluations_may_do_is_denied() {
+        let as_of = v1::RecommendRequest { as_of_us: Some(1), ..valid() };
+        assert!(matches!(check(&as_of), Err(Refusal::Denied(_))));
+        let arms = [("model".to_owned(), "off".to_owned())].into();
+        let arms = v1::RecommendRequest { arm_overrides: arms, ..valid() };
+        assert!(matches!(check(&arms), Err(Refusal::Denied(_))));
+    }
+}
