@@ -1,0 +1,139 @@
+//! The archive: the log as Parquet files, one per (topic, partition, range of offsets).
+//!
+//! A file holds the records' original bytes, which are the truth, and for people and other tools the
+//! typed columns that the source's decoder made of them. Back-fills decode the bytes again, so a
+//! changed definition reads an old archive. A file is written aside and renamed, is never written
+//! again, and has a summary beside it: what is in the directory under its final name is whole.
+
+mod read;
+mod summary;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use record::{LogId, Offset, Partition};
+
+use crate::files::unhex;
+use crate::{Error, Extent};
+
+pub use read::PartitionReader;
+pub use summary::Summary;
+pub use write::{Report, Settings, write};
+
+/// An archive directory: `<topic>/<log id>/p<partition>/<first>-<next>.parquet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    root: PathBuf,
+}
+
+/// A file of the archive, by its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Part {
+    pub(crate) first: Offset,
+    pub(crate) next: Offset,
+    pub(crate) path: PathBuf,
+}
+
+impl Archive {
+    /// The archive under a directory; nothing is read or made yet.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn partition_dir(&self, topic: &str, log: LogId, partition: Partition) -> PathBuf {
+        self.root.join(topic).join(log.to_string()).join(format!("p{partition}"))
+    }
+
+    /// What the archive holds of a topic.
+    ///
+    /// # Errors
+    /// When it holds nothing, several logs, or files that do not join.
+    pub fn extent(&self, topic: &str) -> Result<Extent, Error> {
+        let log = self.log(topic)?;
+        let mut ends = Vec::new();
+        while self.partition_dir(topic, log, Partition(ends.len() as u32)).is_dir() {
+            let parts = self.parts(topic, log, Partition(ends.len() as u32))?;
+            ends.push(parts.last().map_or(Offset(0), |part| part.next));
+        }
+        Ok(Extent { log, ends })
+    }
+
+    /// The one log that is archived under a topic's name.
+    fn log(&self, topic: &str) -> Result<LogId, Error> {
+        let path = self.root.join(topic);
+        let none = || Error::NoArchive { topic: topic.to_owned(), path: path.clone() };
+        let entries = std::fs::read_dir(&path).map_err(|_| none())?;
+        let mut logs = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(Error::io(&path))?.file_name();
+            logs.extend(name.to_str().and_then(unhex).map(LogId));
+        }
+        logs.sort_unstable();
+        match logs.as_slice() {
+            [] => Err(none()),
+            [log] => Ok(*log),
+            _ => Err(Error::SeveralLogs { topic: topic.to_owned(), path, logs }),
+        }
+    }
+
+    /// The files of a partition in order, which join without gap or overlap from offset 0.
+    pub(crate) fn parts(
+        &self,
+        topic: &str,
+        log: LogId,
+        partition: Partition,
+    ) -> Result<Vec<Part>, Error> {
+        let dir = self.partition_dir(topic, log, partition);
+        let mut parts = Vec::new();
+        if dir.is_dir() {
+            for entry in std::fs::read_dir(&dir).map_err(Error::io(&dir))? {
+                let path = entry.map_err(Error::io(&dir))?.path();
+                parts.extend(part(path));
+            }
+        }
+        parts.sort_unstable();
+        let mut expected = Offset(0);
+        for part in &parts {
+            if part.first != expected {
+                let (path, found) = (part.path.clone(), part.first);
+                return Err(Error::Gap { path, expected, found });
+            }
+            expected = part.next;
+        }
+        Ok(parts)
+    }
+
+    /// Reads a partition's records up to `to`.
+    ///
+    /// # Errors
+    /// As [`Archive::extent`]; or when the archive ends before `to`.
+    pub fn partition(
+        &self,
+        topic: &str,
+        partition: Partition,
+        to: Offset,
+    ) -> Result<PartitionReader, Error> {
+        let log = self.log(topic)?;
+        let parts = self.parts(topic, log, partition)?;
+        let end = parts.last().map_or(Offset(0), |part| part.next);
+        if end < to {
+            let topic = topic.to_owned();
+            return Err(Error::Lost { topic, partition, expected: end, first: to });
+        }
+        Ok(PartitionReader::new(partition, parts, to))
+    }
+}
+
+/// The part that a path names, if it names one.
+fn part(path: PathBuf) -> Option<Part> {
+    let range = path.file_name()?.to_str()?.strip_suffix(".parquet")?;
+    let (first, next) = range.split_once('-')?;
+    Some(Part { first: Offset(first.parse().ok()?), next: Offset(next.parse().ok()?), path })
+}

@@ -1,0 +1,100 @@
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, UInt64Type};
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use record::{AppendTime, Offset, Partition, Record};
+
+use super::summary::{REMEDY, Summary};
+use super::{Part, write};
+use crate::{Error, files};
+
+/// Records in one chunk.
+const CHUNK: usize = 8192;
+
+/// Reads the records of one partition, file by file; one file at a time is in memory.
+pub struct PartitionReader {
+    partition: Partition,
+    parts: VecDeque<Part>,
+    to: Offset,
+    open: Option<(PathBuf, ParquetRecordBatchReader)>,
+}
+
+impl PartitionReader {
+    pub(super) fn new(partition: Partition, parts: Vec<Part>, to: Offset) -> Self {
+        Self { partition, parts: parts.into(), to, open: None }
+    }
+
+    /// The next records, in offset order; `None` at the end.
+    ///
+    /// # Errors
+    /// When a file is torn or does not match its summary.
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<Record>>, Error> {
+        loop {
+            if let Some((path, reader)) = &mut self.open {
+                if let Some(batch) = reader.next() {
+                    let batch = batch.map_err(|error| damaged(path, error.to_string()))?;
+                    let mut records = records(self.partition, &batch);
+                    records.retain(|record| record.offset < self.to);
+                    if records.is_empty() {
+                        return Ok(None);
+                    }
+                    return Ok(Some(records));
+                }
+                self.open = None;
+            }
+            match self.parts.pop_front() {
+                Some(part) if part.first < self.to => {
+                    self.open = Some((part.path.clone(), open(&part)?));
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+}
+
+fn damaged(path: &std::path::Path, what: String) -> Error {
+    Error::Damaged { path: path.to_owned(), what, remedy: REMEDY }
+}
+
+fn open(part: &Part) -> Result<ParquetRecordBatchReader, Error> {
+    let path = &part.path;
+    let summary = Summary::read(path)?;
+    let bytes = files::read(path)?;
+    if (summary.first, summary.next) != (part.first.0, part.next.0) {
+        let (first, next) = (summary.first, summary.next);
+        return Err(damaged(path, format!("its summary says offsets {first}..{next}")));
+    }
+    let found = blake3::hash(&bytes).to_hex();
+    if *found != *summary.blake3 {
+        let what = format!(
+            "torn or changed: {} bytes with BLAKE3 {found}, its summary says {} bytes with {}",
+            bytes.len(),
+            summary.bytes,
+            summary.blake3
+        );
+        return Err(damaged(path, what));
+    }
+    let torn = |error: parquet::errors::ParquetError| damaged(path, error.to_string());
+    let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).map_err(torn)?;
+    let columns = ProjectionMask::columns(builder.parquet_schema(), write::ENVELOPE);
+    builder.with_projection(columns).with_batch_size(CHUNK).build().map_err(torn)
+}
+
+fn records(partition: Partition, batch: &RecordBatch) -> Vec<Record> {
+    let offsets = batch.column(0).as_primitive::<UInt64Type>();
+    let times = batch.column(1).as_primitive::<Int64Type>();
+    let (keys, values) = (batch.column(2).as_binary::<i32>(), batch.column(3).as_binary::<i32>());
+    (0..batch.num_rows())
+        .map(|row| Record {
+            partition,
+            offset: Offset(offsets.value(row)),
+            append_time: AppendTime(times.value(row)),
+            key: keys.value(row).to_vec(),
+            value: values.value(row).to_vec(),
+        })
+        .collect()
+}

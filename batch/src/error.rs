@@ -1,0 +1,127 @@
+use std::path::PathBuf;
+
+use record::{LogId, Offset, Partition};
+
+/// Why a batch job could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or directory cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The event log failed.
+    #[error(transparent)]
+    Log(#[from] event_log::Error),
+    /// The plan failed.
+    #[error(transparent)]
+    Plan(#[from] datafusion::error::DataFusionError),
+    /// Arrow data that does not fit together.
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A file of ours that is damaged, torn or of another version.
+    #[error("{path}: {what}; {remedy}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// Archive files that do not join.
+    #[error(
+        "{path} begins at offset {found}, the file before it ends at {expected}: restore the missing \
+         file, or remove the overlapping one and run `twofold archive` again"
+    )]
+    Gap {
+        /// The file.
+        path: PathBuf,
+        /// Where the file before it ends.
+        expected: Offset,
+        /// Where it begins.
+        found: Offset,
+    },
+    /// The log has dropped what no archive file holds.
+    #[error(
+        "topic {topic} partition {partition}: offsets {expected}..{first} are gone from the log and not \
+         in the archive, so nothing exact can be computed any more"
+    )]
+    Lost {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: Partition,
+        /// The first offset that is missing.
+        expected: Offset,
+        /// The first offset that is there.
+        first: Offset,
+    },
+    /// There are archives of several logs under one topic's name and none was chosen.
+    #[error("no archive of topic {topic} under {path}: run `twofold archive` first")]
+    NoArchive {
+        /// The topic.
+        topic: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The topic was created again since the archive was written.
+    #[error(
+        "{path} holds archives of several logs of topic {topic} ({logs:?}): name one, or move the older \
+         one away"
+    )]
+    SeveralLogs {
+        /// The topic.
+        topic: String,
+        /// Where.
+        path: PathBuf,
+        /// Their ids.
+        logs: Vec<LogId>,
+    },
+    /// Candidate indexes or joined rows failed.
+    #[error(transparent)]
+    Candidates(#[from] candidates::Error),
+    /// Damaged bytes of values or states.
+    #[error(transparent)]
+    Fold(#[from] fold::Error),
+    /// A model cannot be compiled.
+    #[error(transparent)]
+    Definition(#[from] definitions::expression::Error),
+    /// The definitions or the log lack what a job needs.
+    #[error("{what}: {remedy}")]
+    Missing {
+        /// What is not there.
+        what: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+
+    /// As an error of a plan's stream; [`Error::from_plan`] takes it out again.
+    pub(crate) fn into_plan(self) -> datafusion::error::DataFusionError {
+        datafusion::error::DataFusionError::External(Box::new(self))
+    }
+
+    pub(crate) fn from_plan(error: datafusion::error::DataFusionError) -> Self {
+        use datafusion::error::DataFusionError as E;
+        match error {
+            E::External(inner) => match inner.downcast::<Self>() {
+                Ok(ours) => *ours,
+                Err(other) => Self::Plan(E::External(other)),
+            },
+            E::Context(_, inner) => Self::from_plan(*inner),
+            other => Self::Plan(other),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Records to read: from the archive's files or from the live log, by the same rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_log::EventLog;
+use record::{LogId, Offset, Partition, Record};
+
+use crate::Error;
+use crate::archive::{Archive, PartitionReader};
+
+/// Records in one call of the log's reader.
+const RECORDS_MAX: usize = 8192;
+
+/// Where records come from.
+#[derive(Clone)]
+pub enum Records {
+    /// The live log; it must still hold everything from offset 0 on.
+    Log(Arc<dyn EventLog>),
+    /// Archive files.
+    Archive(Archive),
+}
+
+/// What there is of a topic: offsets `0..ends[p]` of each partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// The log.
+    pub log: LogId,
+    /// End of each partition.
+    pub ends: Vec<Offset>,
+}
+
+/// Records of one partition, chunk by chunk.
+pub(crate) enum Chunks {
+    Log { reader: Box<dyn event_log::Reader>, to: Offset },
+    Archive(PartitionReader),
+}
+
+impl Records {
+    /// What there is of a topic now.
+    ///
+    /// # Errors
+    /// When there is no such topic, or its beginning is gone.
+    pub async fn extent(&self, topic: &str) -> Result<Extent, Error> {
+        match self {
+            Self::Archive(archive) => archive.extent(topic),
+            Self::Log(log) => {
+                let of = log.topic(topic).await?;
+                let bounds = log.bounds(topic).await?;
+                for (bounds, partition) in bounds.iter().zip(0..) {
+                    if bounds.first > Offset(0) {
+                        return Err(Error::Lost {
+                            topic: topic.to_owned(),
+                            partition: Partition(partition),
+                            expected: Offset(0),
+                            first: bounds.first,
+                        });
+                    }
+                }
+                Ok(Extent { log: of.log, ends: bounds.iter().map(|b| b.next).collect() })
+            }
+        }
+    }
+
+    /// The records of a partition from offset 0 up to `to`.
+    pub(crate) async fn chunks(
+        &self,
+        topic: &str,
+        partition: Partition,
+        to: Offset,
+    ) -> Result<Chunks, Error> {
+        Ok(match self {
+            Self::Archive(archive) => Chunks::Archive(archive.partition(topic, partition, to)?),
+            Self::Log(log) => {
+                let reader = log.reader(topic, partition, Offset(0)).await?;
+                Chunks::Log { reader, to }
+            }
+        })
+    }
+}
+
+impl Chunks {
+    /// The next records, in offset order; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Record>>, Error> {
+        match self {
+            Self::Archive(reader) => reader.next_chunk(),
+            Self::Log { reader, to } => {
+                if reader.position() >= *to {
+                    return Ok(None);
+                }
+                let mut records = reader.next(RECORDS_MAX, Duration::from_millis(50)).await?;
+                // What the bounds promised is there; none now means that offsets up to `to` are a gap.
+                if records.is_empty() {
+                    return Ok(None);
+                }
+                records.retain(|record| record.offset < *to);
+                Ok((!records.is_empty()).then_some(records))
+            }
+        }
+    }
+}
