@@ -1,4 +1,4 @@
-//! The demo's definitions, from text to columns.
+//! A shop's definitions, from text to columns.
 
 use crate::support::{click, decode, demo};
 use arrow::array::AsArray;

@@ -1,17 +1,17 @@
-//! The demo's definitions and records for tests.
+//! A shop's definitions and records for tests. The files under `tests/shop` are the tests' own, so that
+//! the demo may change what it computes.
 
 use definitions::parse::{File, parse};
 use definitions::{Definitions, EventBatch};
 use record::{AppendTime, Offset, Partition, Record};
 use std::sync::Arc;
 
-/// The files of the repository's `feature-definitions/`.
 pub(crate) fn demo_files() -> Vec<File> {
     macro_rules! files {
         ($($path:literal),* $(,)?) => {
             vec![$(File {
                 path: $path.into(),
-                text: include_str!(concat!("../../../../feature-definitions/", $path)).into(),
+                text: include_str!(concat!("../shop/", $path)).into(),
             }),*]
         };
     }
