@@ -35,10 +35,9 @@ impl KeyFold {
     pub fn push(&mut self, inputs: &Inputs<'_>, row: usize, place: Place) {
         let EntityState { plan, greatest, cells } = &mut self.state;
         *greatest = (*greatest).max(place.at);
-        let Place { at, partition, offset } = place;
-        let rows = [Row { row: row as u32, key: 0, at, offset }];
+        let rows = [Row { row: row as u32, key: 0, place }];
         for (slot, (spec, input)) in plan.slots.iter().zip(&inputs.0).enumerate() {
-            let column = Column { cells, slots: plan.slots.len(), slot, partition };
+            let column = Column { cells, slots: plan.slots.len(), slot };
             aggregate::fold(spec, input, &rows, column);
         }
     }

@@ -12,6 +12,7 @@
 mod admission;
 mod aggregate;
 mod codec;
+pub mod example;
 mod inputs;
 mod key_fold;
 mod partition;
@@ -21,7 +22,6 @@ mod state;
 mod text;
 mod tiles;
 mod value;
-pub mod workload;
 
 pub use admission::{IDENTITIES_MAX, Identities, Identity, Ledger, Verdict, Watermark};
 pub use aggregate::Place;

@@ -5,6 +5,7 @@ mod laws {
     mod admission;
     mod bounds;
     mod bytes;
+    mod examples;
     mod fixture;
     mod order;
     mod reference;
