@@ -4,6 +4,7 @@
 //! A crate of its own because serving must not pull in the batch engine. It knows ports and the
 //! fold, never an adapter, and it computes no feature of its own.
 
+mod busy;
 pub mod item_table;
 pub mod service;
 pub mod updater;

@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use super::items::LaneItems;
 use super::version::{Items, Version};
 use super::{Cells, Error, ItemTable, Settings};
+use crate::busy::busy;
 use crate::updater::{self, Published};
 
 /// Scans that a moving head may spoil before the table gives up for this time.
@@ -189,7 +190,9 @@ impl Refresher {
             self.broken.push(place);
             return;
         }
-        match self.lanes[n].commit(commit.partition, commit.head, &commit.states) {
+        let Published { partition, head, states, .. } = commit;
+        let lane = &mut self.lanes[n];
+        match busy(states.len(), || lane.commit(partition, head, &states)) {
             Ok(items_changed) => {
                 self.items_changed |= items_changed;
                 self.values_changed = true;

@@ -55,6 +55,9 @@ pub fn decode_vector(bytes: &[u8], dimension: usize) -> Option<Vec<f32>> {
         .then(|| elements.map(|e| f32::from_le_bytes([e[0], e[1], e[2], e[3]])).collect())
 }
 
+/// Derived values of a commit: `None` removes the key.
+type Derived = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
 /// The vectors of every changed entity, for each active embedding; a visitor who is gone, or of
 /// whose items the embedding knows none, has none.
 pub(super) fn derived(
@@ -62,7 +65,7 @@ pub(super) fn derived(
     plan: &Arc<Plan>,
     changes: &Changes,
     embeddings: &Embeddings,
-) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, Error> {
+) -> Result<Derived, Error> {
     let features: Vec<usize> = (0..lane.features.len())
         .filter(|i| matches!(lane.features[*i].operation, Operation::InterestVector { .. }))
         .collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use definitions::Lane;
 use event_log::Topic;
-use fold::{Changes, Head, LanePartition, Prepared};
+use fold::{Changes, Head, LanePartition, Prepared, StateKey};
 use online_store::{Commit, Outcome, OwnerToken, StoredHead};
 use record::{Offset, Partition, Record};
 
@@ -13,12 +13,10 @@ use super::published::Published;
 use super::retry::retry;
 use super::side_topics::SideRecords;
 use super::{Error, counters, interest};
+use crate::busy::busy;
 
 /// Replays in a row, without a commit between them, before the updater gives up.
 const REPLAYS_MAX: u32 = 20;
-
-/// Batches of more rows than this make room for other tasks of their worker thread first.
-const INLINE_ROWS_MAX: usize = 256;
 
 /// A lane's state in a partition with its claim on the store.
 pub(super) struct LaneTask {
@@ -140,17 +138,20 @@ impl LaneTask {
             .map_err(|error| self.damaged(error))?;
         let cells = &context.shared.counters;
         let vectors = derived.iter().filter(|(_, vector)| vector.is_some()).count();
+        let head = changes.head;
+        let written = changes.states.len();
+        // Copied only where somebody may follow; else the commit takes them.
+        let published: Option<Arc<[_]>> = (self.lane.entity == context.settings.published_entity)
+            .then(|| changes.states.clone().into());
+        let states = changes.states.into_iter();
+        let states = states.map(|(key, bytes)| (key.as_bytes().to_vec(), bytes)).collect();
         let commit = Commit {
             lane: self.lane.id,
             partition: self.partition,
             owner: self.owner,
             expected: self.stored,
-            head: StoredHead { next: changes.head.next, bytes: changes.head.encode() },
-            states: changes
-                .states
-                .iter()
-                .map(|(key, bytes)| (key.as_bytes().to_vec(), bytes.clone()))
-                .collect(),
+            head: StoredHead { next: head.next, bytes: head.encode() },
+            states,
             derived,
         };
         let outcome = retry(context, "committing", || context.store.commit(commit.clone())).await?;
@@ -163,31 +164,31 @@ impl LaneTask {
             }
         }
         counters::add(&cells.commits, 1);
-        counters::add(&cells.states_written, changes.states.len());
+        counters::add(&cells.states_written, written);
         counters::add(&cells.vectors_written, vectors);
-        let previous = self.stored.replace(changes.head.next);
+        let previous = self.stored.replace(head.next);
         self.replays = 0;
-        self.tell(context, previous, changes);
+        self.tell(context, previous, head, published);
         self.fold.evict(context.memory_bytes_each);
         Ok(Step::Covered)
     }
 
     /// Tells the handles and the followers of what was committed.
-    fn tell(&self, context: &Context, previous: Option<Offset>, changes: Changes) {
-        let shared = &context.shared;
-        shared.slot(self.lane.id, self.partition).send_modify(|progress| {
-            progress.caught_up |= changes.head.next >= progress.end;
-            progress.head = Some(changes.head.clone());
+    fn tell(
+        &self,
+        context: &Context,
+        previous: Option<Offset>,
+        head: Head,
+        published: Option<Arc<[(StateKey, Option<Vec<u8>>)]>>,
+    ) {
+        let (lane, partition, shared) = (self.lane.id, self.partition, &context.shared);
+        shared.slot(lane, partition).send_modify(|progress| {
+            progress.caught_up |= head.next >= progress.end;
+            progress.head = Some(head.clone());
         });
-        if self.lane.entity == context.settings.published_entity {
+        if let Some(states) = published {
             // No receiver is no failure: nobody follows.
-            let _ = shared.published.send(Published {
-                lane: self.lane.id,
-                partition: self.partition,
-                previous,
-                head: changes.head,
-                states: changes.states.into(),
-            });
+            let _ = shared.published.send(Published { lane, partition, previous, head, states });
         }
     }
 
@@ -228,16 +229,4 @@ pub(super) fn decode(
         partition,
         source,
     })
-}
-
-/// Runs a computation; a long one lets the other tasks of its worker thread go on elsewhere.
-pub(super) fn busy<T>(rows: usize, compute: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    let many_threads = Handle::try_current()
-        .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if rows > INLINE_ROWS_MAX && many_threads {
-        tokio::task::block_in_place(compute)
-    } else {
-        compute()
-    }
 }

@@ -24,7 +24,8 @@ pub struct Settings {
     /// A lane that lies this many records behind another of its source catches up on its own, so
     /// that a new lane's bootstrap does not hold the others back.
     pub bootstrap_gap_records: u64,
-    /// Commits that a slow follower of [`super::Handle::subscribe`] may lag behind.
+    /// Commits that a slow follower of [`super::Handle::subscribe`] may lag behind; they are kept in
+    /// memory for it, so this times `batch_records` states is what a follower can cost.
     pub published_commits: usize,
     /// Entity whose commits are published.
     pub published_entity: String,
@@ -45,7 +46,7 @@ impl Default for Settings {
             backoff_ms_min: 10,
             backoff_ms_max: 2000,
             bootstrap_gap_records: 50_000,
-            published_commits: 1024,
+            published_commits: 128,
             published_entity: "item".to_owned(),
             late_topic: "late".to_owned(),
             dead_letter_topic: "dead-letter".to_owned(),

@@ -12,9 +12,10 @@ use runtime::shutdown::Shutdown;
 use tokio::sync::mpsc;
 
 use super::context::Context;
-use super::lane_task::{LaneTask, Step, busy};
+use super::lane_task::{LaneTask, Step};
 use super::retry::{pause, retry};
 use super::{Error, counters};
+use crate::busy::busy;
 
 /// When a task ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
