@@ -81,7 +81,8 @@ fn remedy(error: &fjall::Error) -> &'static str {
             }
         }
         fjall::Error::Poisoned => {
-            "an earlier write failed and no more are taken: mend its cause, then start again"
+            "an earlier write or flush failed, most often for want of space, and no more are taken: \
+             free space on its disk or mend it, then start again"
         }
         fjall::Error::Locked => "another process has it open: stop that one first",
         fjall::Error::InvalidVersion(_) => "it was written by another version: use another --data",
