@@ -2,6 +2,8 @@
 //!
 //! The test binary starts itself again as the other process.
 
+#![allow(clippy::unwrap_used, reason = "all of it is test code")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,7 @@
 //! The embedded adapter against the port's suite, against a model, and against crashes.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of it is test code")]
+
 #[path = "embedded/conformance.rs"]
 mod conformance;
 #[path = "embedded/crash.rs"]
