@@ -62,6 +62,20 @@ impl Records {
         }
     }
 
+    /// [`Records::extent`], or no partition at all where there is no such topic: a source that never
+    /// had a record.
+    ///
+    /// # Errors
+    /// As [`Records::extent`].
+    pub async fn extent_or_nothing(&self, topic: &str) -> Result<Extent, Error> {
+        match self.extent(topic).await {
+            Err(Error::NoArchive { .. } | Error::Log(event_log::Error::NoTopic { .. })) => {
+                Ok(Extent { log: LogId([0; 16]), ends: Vec::new() })
+            }
+            other => other,
+        }
+    }
+
     /// The records of a partition from offset 0 up to `to`.
     pub(crate) async fn chunks(
         &self,

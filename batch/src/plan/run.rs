@@ -21,7 +21,6 @@ use datafusion::prelude::SessionConfig;
 use definitions::Lane;
 use fold::Embedding;
 use futures::StreamExt as _;
-use hashbrown::HashMap;
 
 use super::feed::{self, Feed};
 use super::scan::{Scan, ScanExec, ScanReport};
@@ -50,8 +49,9 @@ pub struct Engine {
     cores: usize,
 }
 
-/// Values by the id of their spine row: whether the entity had any event, and canonical bytes.
-pub type Values = HashMap<u64, (bool, Box<[u8]>)>;
+/// One entry per spine row, in its order: whether the entity had any event, and the canonical bytes of
+/// its values.
+pub type Values = Vec<(bool, Box<[u8]>)>;
 
 impl Default for EngineSettings {
     fn default() -> Self {
@@ -95,12 +95,13 @@ impl Engine {
         let scan = ScanExec::new(feed.clone(), scan);
         let report = scan.report();
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = vec![Arc::new(scan)];
-        let batches = spine.chunks(SPINE_BATCH).map(|rows| spine::batch(&feed, rows));
+        let chunks = spine.chunks(SPINE_BATCH).zip((0..).step_by(SPINE_BATCH));
+        let batches = chunks.map(|(rows, first)| spine::batch(&feed, first, rows));
         let batches = batches.collect::<Result<Vec<_>, _>>()?;
         inputs.push(MemorySourceConfig::try_new_exec(&[batches], feed.schema.clone(), None)?);
         let sorted = self.by_key(UnionExec::try_new(inputs)?, &feed)?;
         let fold: Arc<dyn ExecutionPlan> = Arc::new(FoldExec::new(feed, embeddings, sorted));
-        let mut values = Values::with_capacity(spine.len());
+        let mut values: Values = vec![(false, Box::default()); spine.len()];
         let partitions = (0..self.cores).map(|n| fold.execute(n, Arc::clone(&self.context)));
         let streams = partitions.collect::<Result<Vec<_>, _>>()?;
         let mut batches = futures::stream::select_all(streams);
@@ -109,7 +110,7 @@ impl Engine {
             let ids = batch.column(0).as_primitive::<UInt64Type>();
             let (seen, bytes) = (batch.column(1).as_boolean(), batch.column(2).as_binary::<i32>());
             for row in 0..batch.num_rows() {
-                values.insert(ids.value(row), (seen.value(row), bytes.value(row).into()));
+                values[ids.value(row) as usize] = (seen.value(row), bytes.value(row).into());
             }
         }
         debug_assert_eq!(fold.schema(), fold_exec::schema());

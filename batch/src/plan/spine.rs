@@ -14,8 +14,6 @@ use crate::Error;
 /// A row that values are wanted for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpineRow {
-    /// Comes back with the values; unique in a spine.
-    pub id: u64,
     /// The entity.
     pub key: Arc<str>,
     /// Which events it sees.
@@ -48,8 +46,8 @@ pub enum When {
     Version(usize),
 }
 
-/// Spine rows as rows of the feed.
-pub(super) fn batch(feed: &Feed, rows: &[SpineRow]) -> Result<RecordBatch, Error> {
+/// Spine rows as rows of the feed; their ids count from `first_id`.
+pub(super) fn batch(feed: &Feed, first_id: u64, rows: &[SpineRow]) -> Result<RecordBatch, Error> {
     let places: Vec<_> = rows.iter().map(|row| Order::spine(row.when)).collect();
     let order = |n: usize| -> ArrayRef {
         Arc::new(places.iter().map(|(order, _)| order[n]).collect::<Int64Array>())
@@ -62,7 +60,7 @@ pub(super) fn batch(feed: &Feed, rows: &[SpineRow]) -> Result<RecordBatch, Error
         order(1),
         order(2),
         Arc::new(places.iter().map(|(_, side)| *side).collect::<Int8Array>()),
-        Arc::new(rows.iter().map(|row| row.id).collect::<UInt64Array>()),
+        Arc::new((first_id..).take(rows.len()).collect::<UInt64Array>()),
         Arc::new(rows.iter().map(|row| row.at.0).collect::<Int64Array>()),
         Arc::new(UInt32Array::from(none)),
         Arc::new(UInt64Array::from(vec![0; rows.len()])),
