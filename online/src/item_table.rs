@@ -11,6 +11,7 @@
 //! values, for at most [`Settings::items_max`] items.
 
 mod items;
+mod open;
 mod refresher;
 mod version;
 
@@ -22,7 +23,8 @@ use runtime::settings::Invalid;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub use self::refresher::{Parts, Refresher, load, open};
+pub use self::open::{Parts, load, open};
+pub use self::refresher::Refresher;
 pub use self::version::{LaneRead, Row, Version};
 
 /// The table's bounds and freshness.

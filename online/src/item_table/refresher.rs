@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use definitions::Lane;
-use event_log::EventLog;
 use fold::{Head, StateKey};
 use online_store::OnlineStore;
 use record::{EventTime, Partition};
@@ -16,105 +14,37 @@ use tokio::time::MissedTickBehavior;
 
 use super::items::LaneItems;
 use super::version::{Items, Version};
-use super::{Cells, Error, ItemTable, Settings};
+use super::{Cells, Error, Settings};
 use crate::busy::busy;
-use crate::updater::{self, Published};
+use crate::updater::Published;
 
 /// Scans that a moving head may spoil before the table gives up for this time.
 const SCANS_MAX: u32 = 20;
 
-/// What a table works with.
-#[derive(Clone)]
-pub struct Parts {
-    /// Says how many partitions there are.
-    pub log: Arc<dyn EventLog>,
-    /// Where the states are.
-    pub store: Arc<dyn OnlineStore>,
-    /// Lanes; those of another entity than the table's are left out.
-    pub lanes: Vec<Arc<Lane>>,
-    /// The updater of this process; without one the store's heads are polled.
-    pub updater: Option<updater::Handle>,
-    /// Says what `as_of` is.
-    pub clock: Clock,
-}
-
 /// Makes the versions; [`Refresher::run`] it beside the updater.
 pub struct Refresher {
-    settings: Settings,
-    store: Arc<dyn OnlineStore>,
-    clock: Clock,
-    commits: Option<broadcast::Receiver<Published>>,
-    lanes: Vec<LaneItems>,
-    items: Arc<Items>,
+    pub(super) settings: Settings,
+    pub(super) store: Arc<dyn OnlineStore>,
+    pub(super) clock: Clock,
+    pub(super) commits: Option<broadcast::Receiver<Published>>,
+    pub(super) lanes: Vec<LaneItems>,
+    pub(super) items: Arc<Items>,
     /// Whether the set of items changed since `items` was made.
-    items_changed: bool,
+    pub(super) items_changed: bool,
     /// Whether any commit came since the last version.
-    values_changed: bool,
+    pub(super) values_changed: bool,
     /// (lane, partition) to scan again: commits were missed, or could not be read.
-    broken: Vec<(usize, Partition)>,
-    versions: watch::Sender<Arc<Version>>,
-    cells: Arc<Cells>,
+    pub(super) broken: Vec<(usize, Partition)>,
+    pub(super) versions: watch::Sender<Arc<Version>>,
+    pub(super) cells: Arc<Cells>,
 }
 
-/// Scans the store and makes the first version.
-///
-/// # Errors
-/// When log or store do not answer, a state is damaged, or there are too many items.
-pub async fn open(settings: Settings, parts: Parts) -> Result<(ItemTable, Refresher), Error> {
-    let as_of = whole_second(parts.clock.now());
-    open_at(settings, parts, as_of).await
-}
-
-/// One version from a scan, with its values at exactly `as_of`; for [`ItemTable::pinned`].
-///
-/// # Errors
-/// As [`open`].
-pub async fn load(settings: Settings, parts: Parts, as_of: EventTime) -> Result<Version, Error> {
-    let (table, _) = open_at(settings, parts, as_of).await?;
-    Ok(table.current().as_ref().clone())
-}
-
-async fn open_at(
-    settings: Settings,
-    parts: Parts,
-    as_of: EventTime,
-) -> Result<(ItemTable, Refresher), Error> {
-    let Parts { log, store, lanes, updater, clock } = parts;
-    // Followed from before the scan, so that no commit falls between.
-    let commits = updater.map(|updater| updater.subscribe());
-    let mut of_items = Vec::new();
-    for lane in lanes.into_iter().filter(|lane| lane.entity == settings.entity) {
-        let partitions = log.topic(&lane.source.topic).await?.partitions;
-        of_items.push(LaneItems::new(lane, partitions));
-    }
-    let empty = Version::from_rows(Vec::new(), [], Vec::new(), as_of);
-    let (versions, receiver) = watch::channel(Arc::new(empty));
-    let cells = Arc::<Cells>::default();
-    let table = ItemTable { versions: receiver, cells: Arc::clone(&cells) };
-    let mut refresher = Refresher {
-        settings,
-        store,
-        clock,
-        commits,
-        broken: all_partitions(&of_items),
-        lanes: of_items,
-        items: Arc::default(),
-        items_changed: true,
-        values_changed: true,
-        versions,
-        cells,
-    };
-    refresher.mend().await?;
-    refresher.publish(as_of).await?;
-    Ok((table, refresher))
-}
-
-fn all_partitions(lanes: &[LaneItems]) -> Vec<(usize, Partition)> {
+pub(super) fn all_partitions(lanes: &[LaneItems]) -> Vec<(usize, Partition)> {
     let lanes = lanes.iter().enumerate();
     lanes.flat_map(|(n, lane)| lane.partitions().map(move |partition| (n, partition))).collect()
 }
 
-fn whole_second(at: EventTime) -> EventTime {
+pub(super) fn whole_second(at: EventTime) -> EventTime {
     EventTime(at.0.div_euclid(1_000_000) * 1_000_000)
 }
 
@@ -220,7 +150,7 @@ impl Refresher {
     }
 
     /// Scans what is broken.
-    async fn mend(&mut self) -> Result<(), Error> {
+    pub(super) async fn mend(&mut self) -> Result<(), Error> {
         while let Some((n, partition)) = self.broken.last().copied() {
             let (head, states) = self.scan(n, partition).await?;
             let lane = self.lanes[n].lane.id;
@@ -251,7 +181,7 @@ impl Refresher {
     }
 
     /// Computes a version off the async threads and swaps it in.
-    async fn publish(&mut self, as_of: EventTime) -> Result<(), Error> {
+    pub(super) async fn publish(&mut self, as_of: EventTime) -> Result<(), Error> {
         let number = self.versions.borrow().number() + 1;
         let mut lanes = std::mem::take(&mut self.lanes);
         let known = (!self.items_changed).then(|| Arc::clone(&self.items));

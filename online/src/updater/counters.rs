@@ -34,6 +34,9 @@ counters! {
     lost_replies,
     /// Times that a (lane, partition) dropped its memory and replayed from the store's position.
     replays,
+    /// Records that a lane had covered already when they were read: a crash came between two lanes'
+    /// commits, or one of them was replayed.
+    covered_again,
     /// Attempts that failed and were tried again.
     retries,
     /// States read from the store.

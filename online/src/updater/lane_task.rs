@@ -87,7 +87,9 @@ impl LaneTask {
         prepared: &Prepared<'_>,
     ) -> Result<Step, Error> {
         let batch = prepared.batch();
-        if batch.offsets.last().is_none_or(|last| *last < self.fold.head().next) {
+        let covered = batch.offsets.partition_point(|offset| *offset < self.fold.head().next);
+        counters::add(&context.shared.counters.covered_again, covered);
+        if covered == batch.offsets.len() {
             return Ok(Step::Covered);
         }
         if !self.load_missing(context, prepared).await? {

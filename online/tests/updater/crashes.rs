@@ -70,6 +70,7 @@ fn faults_and_crashes_happen_and_change_nothing() {
         let sum = |count: fn(&Counters) -> u64| counters.iter().map(count).sum::<u64>();
         assert!(crashes >= 3, "{crashes} crashes");
         assert!(sum(|c| c.lost_replies) > 0 && sum(|c| c.replays) > 0 && sum(|c| c.retries) > 0);
+        assert!(sum(|c| c.covered_again) > 0, "a crash came between two lanes' commits");
         assert_equals_replay(&world, 1000).await;
         let status =
             status(world.log.as_ref(), world.store.as_ref(), &world.lanes, false).await.unwrap();
