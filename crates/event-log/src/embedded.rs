@@ -16,12 +16,10 @@ use ::embedded::Database;
 use async_trait::async_trait;
 use record::{AppendTime, Offset, Partition, partition_for_key};
 
-use crate::{Appended, Bounds, Error, EventLog, NewRecord, Reader, Topic};
+use crate::{Appended, Bounds, Error, EventLog, NewRecord, RECORD_BYTES_MAX, Reader, Topic};
 use topics::{TopicState, Topics};
 use writer::Writer;
 
-/// The largest record, key and value together, in bytes.
-pub const RECORD_BYTES_MAX: usize = 1 << 20;
 /// The most partitions of a topic.
 const PARTITIONS_MAX: u32 = 1024;
 /// The longest name of a topic, as in Apache Kafka.

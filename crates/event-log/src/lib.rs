@@ -13,7 +13,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use record::{AppendTime, LogId, Offset, Partition, Record};
 
-pub use crate::embedded::{Clock, Embedded, Entropy, RECORD_BYTES_MAX, Settings};
+pub use crate::embedded::{Clock, Embedded, Entropy, Settings};
+
+/// The largest record that any log takes, key and value together, in bytes. An adapter refuses more
+/// by itself, so that a record that went into one log goes into the other.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// A topic as it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

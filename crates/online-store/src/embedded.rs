@@ -20,10 +20,6 @@ use record::{LaneId, Partition};
 use crate::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
 use layout::Kind;
 
-/// The largest key, in bytes.
-pub const KEY_BYTES_MAX: usize = 16 << 10;
-/// The largest state, derived value or head, in bytes.
-pub const VALUE_BYTES_MAX: usize = 16 << 20;
 /// Locks that the (lane, partition)s share.
 const LOCKS: usize = 64;
 

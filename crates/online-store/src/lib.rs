@@ -11,7 +11,13 @@ mod embedded;
 use async_trait::async_trait;
 use record::{LaneId, Offset, Partition};
 
-pub use crate::embedded::{Embedded, KEY_BYTES_MAX, Settings, VALUE_BYTES_MAX};
+pub use crate::embedded::{Embedded, Settings};
+
+/// The largest key that any store takes, in bytes. An adapter refuses more by itself, so that what
+/// went into one store goes into the other; so for [`VALUE_BYTES_MAX`].
+pub const KEY_BYTES_MAX: usize = 16 << 10;
+/// The largest state, derived value or head, in bytes.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
 
 /// Random token of one claim of a (lane, partition): a restored copy cannot revive a zombie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

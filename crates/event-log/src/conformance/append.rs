@@ -7,10 +7,7 @@ use record::{Partition, partition_for_key};
 
 use super::Harness;
 use super::helpers::{append, read_partition, record};
-use crate::Error;
-
-/// Far more than any log is set up to take.
-const TOO_LARGE: usize = 64 << 20;
+use crate::{Error, RECORD_BYTES_MAX};
 
 /// Outcomes stand in the order of the records, and so do the offsets of one partition.
 pub async fn one_outcome_per_record_in_order(harness: &dyn Harness) {
@@ -71,10 +68,10 @@ pub async fn too_large_records_are_refused_alone(harness: &dyn Harness) {
     let log = harness.open().await;
     let name = harness.topic("large");
     log.create(&name, 1).await.expect("a new topic");
-    let large = vec![7; 900 << 10];
+    let large = vec![7; RECORD_BYTES_MAX - 1];
     let records = vec![
         record("k", "before"),
-        record("k", vec![0; TOO_LARGE]),
+        record("k", vec![0; RECORD_BYTES_MAX]),
         record("k", &large),
         record("k", "after"),
     ];
@@ -84,7 +81,7 @@ pub async fn too_large_records_are_refused_alone(harness: &dyn Harness) {
     assert!([0, 2, 3].iter().all(|i| outcomes[*i].is_ok()), "{outcomes:?}");
     let found = read_partition(&*log, &name, Partition(0), 3).await;
     assert_eq!(found[0].value, b"before");
-    assert_eq!(found[1].value, large, "900 KiB come back whole");
+    assert_eq!(found[1].value, large, "the largest record comes back whole");
     assert_eq!(found[2].value, b"after");
 }
 

@@ -4,9 +4,9 @@ use ::embedded::Ticket;
 use ::embedded::crash::Point;
 use record::{LaneId, Partition};
 
+use super::Inner;
 use super::layout::{self, HeadEntry, Kind};
-use super::{Inner, KEY_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::{Commit, Error, Outcome, OwnerToken, StoredHead};
+use crate::{Commit, Error, KEY_BYTES_MAX, Outcome, OwnerToken, StoredHead, VALUE_BYTES_MAX};
 
 /// Changes of keys: a value, or its removal.
 type Changes = [(Vec<u8>, Option<Vec<u8>>)];
