@@ -36,6 +36,7 @@ pub struct Expression {
     data_type: DataType,
     canonical: String,
     columns: Vec<String>,
+    kernels: usize,
 }
 
 /// Why an expression was refused; the caller adds file and line.
@@ -71,8 +72,9 @@ impl Expression {
         let mut columns: Vec<String> =
             logical.column_refs().iter().map(|column| column.flat_name()).collect();
         columns.sort();
+        let kernels = canonical::kernels(&logical);
         let (physical, data_type) = plan::physical(logical, schema)?;
-        Ok(Self { physical, data_type, canonical, columns })
+        Ok(Self { physical, data_type, canonical, columns, kernels })
     }
 
     /// Type of the values.
@@ -91,6 +93,12 @@ impl Expression {
     #[must_use]
     pub fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// How many passes over a batch it takes, about: its nodes that are neither columns nor constants.
+    #[must_use]
+    pub fn kernels(&self) -> usize {
+        self.kernels
     }
 
     /// Evaluates over rows of the schema; NaN becomes null and −0 becomes 0. Beside the array come the

@@ -11,6 +11,7 @@
 pub mod decode;
 mod diagnostic;
 pub mod example;
+pub mod explain;
 pub mod expression;
 pub mod group;
 pub mod hash;

@@ -8,6 +8,8 @@ mod demo;
 mod expressions;
 #[path = "definitions/hashing.rs"]
 mod hashing;
+#[path = "definitions/lanes.rs"]
+mod lanes;
 #[path = "definitions/mistakes.rs"]
 mod mistakes;
 #[path = "definitions/support.rs"]

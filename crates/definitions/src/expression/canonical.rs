@@ -47,6 +47,17 @@ fn write(expr: &Expr, shape: &mut String, literals: &mut String) {
     children.into_iter().for_each(|child| write(child, shape, literals));
 }
 
+/// Nodes that compute something.
+pub(super) fn kernels(expr: &Expr) -> usize {
+    let mut count = 0;
+    // The closure never fails, so neither does the walk.
+    let _ = expr.apply(|node| {
+        count += usize::from(!matches!(node, Expr::Column(_) | Expr::Literal(..)));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    count
+}
+
 /// NaN becomes null and −0 becomes 0; arrays of other types and clean arrays come back as they are.
 pub(super) fn floats(array: &ArrayRef) -> ArrayRef {
     if array.data_type() != &DataType::Float64 {

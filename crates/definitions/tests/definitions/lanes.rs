@@ -1,0 +1,213 @@
+//! Lanes and models over batches: what is rejected, what is scaled, what reaches the model.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, new_null_array,
+};
+use arrow::datatypes::{DataType, Int64Type};
+use definitions::expression::map_type;
+use definitions::parse::{File, parse};
+use definitions::{Definitions, Lane, Reason};
+
+use crate::support::{changed, click, decode, demo};
+
+fn definitions(files: &[File]) -> Definitions {
+    parse(files).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+fn lane(definitions: &Definitions, entity: &str) -> Arc<Lane> {
+    let lanes = definitions.lanes();
+    let lane = lanes.iter().find(|l| l.source.name == "clickstream" && l.entity == entity);
+    Arc::clone(lane.expect("a lane of clicks"))
+}
+
+/// The visitor lane's rejections and scaled spend, with another `value` of `spend_30d`.
+fn spend(value: &str, events: &[&str]) -> (Vec<Option<i64>>, Vec<(usize, Reason)>) {
+    let files =
+        changed("groups/user_activity.toml", "price_cents * coalesce(quantity, 1) / 100.0", value);
+    let definitions = definitions(&files);
+    let batch = decode(&definitions, "clickstream", events);
+    assert_eq!(batch.rejections, []);
+    let lane = lane(&definitions, "visitor");
+    let columns = lane.evaluate(&batch);
+    let index = lane.expressions.iter().position(|e| e.sql == value).expect("the value");
+    let values = columns.columns[index].as_primitive::<Int64Type>();
+    (values.iter().collect(), columns.rejections.iter().map(|r| (r.row, r.reason)).collect())
+}
+
+#[test]
+fn sums_are_scaled_half_to_even_and_bounded() {
+    let paid = |cents: i64| click(1, &format!(r#","kind":"purchase","price_cents":{cents}"#));
+    let run = |value: &str, cents: &[i64]| {
+        let events: Vec<String> = cents.iter().map(|cents| paid(*cents)).collect();
+        spend(value, &events.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    // Scale 2 of eighths: 0.125 → 12, 0.375 → 38 (both lie half way), −0.125 → −12.
+    let eighths = run("price_cents / 8.0", &[1, 3, -1, -3, 5]);
+    assert_eq!(eighths.0, [Some(12), Some(38), Some(-12), Some(-38), Some(62)]);
+    let decimals = run("CAST(price_cents AS DECIMAL(20, 3)) / 8", &[1, 3, -1, -3, 5]);
+    assert_eq!(decimals.0, eighths.0);
+    let decimals = run("CAST(price_cents AS DECIMAL(20, 1))", &[1, -7]);
+    assert_eq!(decimals.0, [Some(100), Some(-700)]);
+    // The bound is 2^53 after scaling.
+    let (bound, over) = ((1_i64 << 53) / 100, (1_i64 << 53) / 100 + 1);
+    let (values, rejected) = run("price_cents", &[bound, over, -bound, -over, i64::MIN]);
+    assert_eq!(values, [Some(bound * 100), None, Some(-bound * 100), None, None]);
+    let out = |row: usize| (row, Reason::OutOfRange);
+    assert_eq!(rejected, [out(1), out(3), out(4)]);
+    let (_, rejected) = run("exp(price_cents * 1.0)", &[1, 1000]);
+    assert_eq!(rejected, [out(1)]);
+    let (_, rejected) = run("CAST(price_cents AS DECIMAL(38, 0)) * 1000000000", &[1, i64::MAX]);
+    assert_eq!(rejected, [out(1)]);
+    // What is not a number adds nothing, and is no fault.
+    let (values, rejected) = run("sqrt(price_cents * 1.0)", &[-4, 4]);
+    assert_eq!((values, rejected), (vec![None, Some(200)], vec![]));
+}
+
+#[test]
+fn a_row_is_rejected_only_where_its_failure_is_asked_for() {
+    let event = |kind: &str, quantity: i64| {
+        click(1, &format!(r#","kind":"{kind}","price_cents":100,"quantity":{quantity}"#))
+    };
+    let events = [event("purchase", 2), event("purchase", 0), event("view", 0), event("view", 1)];
+    let events: Vec<&str> = events.iter().map(String::as_str).collect();
+    let (values, rejected) = spend("price_cents / quantity", &events);
+    assert_eq!(rejected, [(1, Reason::Expression)]);
+    assert_eq!((values[0], values[1], values[3]), (Some(5000), None, Some(10000)));
+    // A filter that fails is asked for in every row.
+    let files = changed("groups/user_activity.toml", "kind = 'purchase'", "100 / quantity > 1");
+    let definitions = definitions(&files);
+    let batch = decode(&definitions, "clickstream", &events);
+    let columns = lane(&definitions, "visitor").evaluate(&batch);
+    let rows: Vec<_> = columns.rejections.iter().map(|r| r.row).collect();
+    assert_eq!(rows, [1, 2]);
+    assert!(columns.rejections[0].detail.starts_with("`100 / quantity > 1`: "));
+    // No other lane is touched.
+    assert_eq!(lane(&definitions, "item").evaluate(&batch).rejections, []);
+}
+
+#[test]
+fn filters_take_null_for_no() {
+    let files = changed("groups/user_activity.toml", "kind = 'purchase'", "quantity > 1");
+    let definitions = definitions(&files);
+    let events = [
+        click(1, r#","kind":"view","quantity":2"#),
+        click(2, r#","kind":"view""#),
+        click(3, r#","kind":"view","quantity":1"#),
+    ];
+    let batch = decode(&definitions, "clickstream", &events.each_ref().map(String::as_str));
+    let lane = lane(&definitions, "visitor");
+    let index = lane.expressions.iter().position(|e| e.sql == "quantity > 1").expect("the filter");
+    let columns = lane.evaluate(&batch);
+    let filter = columns.columns[index].as_boolean();
+    assert_eq!(filter.null_count(), 0);
+    assert_eq!(filter.iter().collect::<Vec<_>>(), [Some(true), Some(false), Some(false)]);
+}
+
+#[test]
+fn an_empty_entity_key_is_a_dead_letter_of_that_lane_alone() {
+    let definitions = demo();
+    let empty = click(1, r#","kind":"view""#).replace("\"i1\"", "\"\"");
+    let long = click(2, r#","kind":"view""#).replace("i2", &"i".repeat(600));
+    let torn = "{".to_owned();
+    let good = click(3, r#","kind":"view""#);
+    let events = [empty, long, torn, good];
+    let batch = decode(&definitions, "clickstream", &events.each_ref().map(String::as_str));
+    let rejected = |entity: &str| {
+        let columns = lane(&definitions, entity).evaluate(&batch);
+        columns.rejections.iter().map(|r| (r.row, r.reason)).collect::<Vec<_>>()
+    };
+    // The torn record is the decoder's, and is not repeated.
+    assert_eq!(rejected("item"), [(0, Reason::MissingKey), (1, Reason::WrongType)]);
+    assert_eq!(rejected("visitor"), []);
+}
+
+#[test]
+fn a_model_sees_finite_numbers_and_hears_of_the_rest() {
+    let mut files = changed(
+        "models/ranker.toml",
+        "ln(1 + item_popularity.trend)",
+        "100 / item_popularity.views_24h",
+    );
+    files[4].text += "[[inputs]]\nname = \"bad\"\nexpr = \"1.0 / user_activity.views_30m\"\n";
+    let definitions = definitions(&files);
+    let ranker = definitions.compile_model("ranker").expect("the model");
+    let schema = definitions.joined_schema(&ranker.model);
+    let rows = 3;
+    let columns: Vec<ArrayRef> = schema
+        .iter()
+        .map(|(qualifier, field)| {
+            let name = format!("{}.{}", qualifier.expect("all are qualified"), field.name());
+            match name.as_str() {
+                "item_popularity.views_24h" => {
+                    Arc::new(Int64Array::from(vec![50, 0, 1])) as ArrayRef
+                }
+                "user_activity.views_30m" => Arc::new(Int64Array::from(vec![0, 1, 4])),
+                "source.covisit.rank" => Arc::new(Int64Array::from(vec![Some(4), None, Some(1)])),
+                "user_interest.last_category" => Arc::new(StringArray::from(vec!["a", "b", "c"])),
+                "item_attributes.category" => {
+                    Arc::new(StringArray::from(vec![Some("a"), Some("x"), None]))
+                }
+                _ => new_null_array(field.data_type(), rows),
+            }
+        })
+        .collect();
+    let batch =
+        RecordBatch::try_new(Arc::new(schema.as_arrow().clone()), columns).expect("by schema");
+    let (values, failures) = ranker.evaluate(&batch);
+    let width = ranker.model.inputs.len();
+    assert_eq!(values.len(), rows * width);
+    let input = |name: &str| {
+        let column = ranker.model.inputs.iter().position(|i| i.name == name).expect("an input");
+        (0..rows).map(|row| values[row * width + column]).collect::<Vec<_>>()
+    };
+    assert_eq!(input("covisit_rank"), [0.25, 0.0, 1.0]);
+    assert_eq!(input("item_trend"), [2.0, 0.0, 100.0]);
+    assert_eq!(input("same_category_as_last"), [1.0, 0.0, 0.0]);
+    assert_eq!(input("bad"), [0.0, 1.0, 0.25]);
+    let rows: Vec<_> = failures.iter().map(|(row, why)| (*row, &why[..12])).collect();
+    assert_eq!(rows, [(0, "`bad`: inf i"), (1, "`item_trend`")]);
+
+    let error = definitions.compile_model("rankr").expect_err("there is no such model");
+    assert_eq!(error.to_string(), "no model \"rankr\"; expected one of ranker");
+    assert_eq!(error.suggestion.as_deref(), Some("did you mean `ranker`?"));
+}
+
+#[test]
+fn the_joined_row_has_a_column_for_everything_a_model_may_name() {
+    let definitions = demo();
+    let ranker = &definitions.models[0];
+    let schema = definitions.joined_schema(ranker);
+    let names: Vec<String> =
+        schema.iter().map(|(q, f)| format!("{}.{}", q.expect("qualified"), f.name())).collect();
+    assert_eq!(names.len(), 18 + 3 * 6 + 3);
+    assert_eq!(names[0], "item_attributes.name");
+    assert_eq!(names[18], "source.covisit.score");
+    assert_eq!(names.last().map(String::as_str), Some("request.position_count"));
+    let field = |name: &str| {
+        let index = names.iter().position(|n| n == name).expect(name);
+        schema.field(index).data_type().clone()
+    };
+    assert_eq!(field("item_attributes.stock"), DataType::Int64);
+    assert_eq!(field("user_activity.views_by_category"), map_type());
+    assert_eq!(field("user_activity.spend_30d"), DataType::Float64);
+    assert_eq!(field("user_interest.recent_items"), definitions::lane::sequence_type());
+    assert_eq!(field("user_interest.interest"), definitions::lane::vector_type());
+}
+
+#[test]
+fn costs_are_explained() {
+    let explanation = demo().explain();
+    let text = explanation.to_string();
+    assert!(text.contains("lane clickstream → visitor ("), "{text}");
+    assert!(text.contains("    1 pass  kind = 'view'  (in 3 features)"), "{text}");
+    assert!(text.contains("  a column  item_id"), "{text}");
+    assert!(text.contains("   derived  user_interest.interest"), "{text}");
+    assert!(text.contains("per event: 2 keys"), "{text}");
+    assert!(text.contains("model ranker: 15 inputs, hash "), "{text}");
+    let visitor = &explanation.lanes[2];
+    assert_eq!(visitor.keys_per_event, 1);
+    // 7 tiles × 64 keys × (32 + 5) bytes.
+    assert!(visitor.features.contains(&("user_activity.views_by_category".into(), 16_576)));
+}
