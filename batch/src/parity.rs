@@ -1,1 +1,99 @@
-//! parity
+//! Parity: what was served, computed again from the log and compared byte for byte.
+//!
+//! One as-served back-fill per lane over the keys that responses touched: O(log slice + responses),
+//! not their product. Each stage is computed from what the record says of the stage before it, so one
+//! wrong bit is reported once, where it is: feature values from the log at the recorded heads, source
+//! hits from the recorded features, inputs from features and hits, scores from inputs.
+//!
+//! What cannot be compared (a read that timed out, an index or a bundle that is gone, a log that was
+//! created again) is counted under its reason, never passed over in silence.
+
+mod items;
+mod pipeline;
+mod read;
+mod report;
+mod visitors;
+
+use std::sync::Arc;
+
+use candidates::index::Indexes;
+use candidates::joined_row::{ITEM_ENTITY, Joiner};
+use definitions::Lane;
+use definitions::model::CompiledModel;
+use fold::Embedding;
+use record::LaneId;
+
+use crate::plan::Engine;
+use crate::{Error, Records, Watch};
+
+pub use report::{Mismatch, Report};
+
+/// A model as parity needs it; whoever knows models gives it.
+pub trait Bundle: Send + Sync {
+    /// The compiled inputs.
+    fn model(&self) -> &CompiledModel;
+    /// What joins the rows that inputs are evaluated over.
+    fn joiner(&self) -> &Joiner;
+    /// The item vectors, if the bundle has them.
+    fn embedding(&self) -> Option<Arc<dyn Embedding>>;
+    /// The visitor tower.
+    fn query(&self, interest: &[f32]) -> Vec<f32>;
+    /// One score per row of row-major inputs.
+    fn score(&self, inputs: &[f32], rows: usize) -> Vec<f32>;
+}
+
+/// Finds something by its digest, as the record writes it; `None`: it is gone.
+pub type Find<T> = dyn Fn(&str) -> Option<T> + Send + Sync;
+
+/// What to compare, and with what.
+pub struct Job {
+    /// Where events and responses are.
+    pub records: Records,
+    /// Topic of the responses.
+    pub served_topic: String,
+    /// Lanes of the definitions.
+    pub lanes: Vec<Arc<Lane>>,
+    /// Hash of the settings that shape answers; what was served under others is not searched again.
+    pub configuration: String,
+    /// Hits that each source gave at most under those settings.
+    pub per_source: usize,
+    /// Candidate indexes by digest.
+    pub indexes: Box<Find<Arc<Indexes>>>,
+    /// Bundles by digest.
+    pub bundle: Box<Find<Arc<dyn Bundle>>>,
+    /// Is told how far it is.
+    pub watch: Arc<Watch>,
+}
+
+/// Compares every response of the topic.
+///
+/// # Errors
+/// When the log cannot be read or a plan fails; a difference is no error but a line of the report.
+pub async fn run(engine: &Engine, job: &Job) -> Result<Report, Error> {
+    let mut report = Report::default();
+    let responses = read::responses(job, &mut report).await?;
+    report.responses = responses.len() as u64;
+    let (items, visitors): (Vec<_>, Vec<_>) =
+        job.lanes.iter().partition(|lane| lane.entity == ITEM_ENTITY);
+    for lane in visitors {
+        visitors::compare(engine, job, lane, &responses, &mut report).await?;
+    }
+    for lane in items {
+        items::compare(engine, job, lane, &responses, &mut report).await?;
+    }
+    pipeline::compare(job, &responses, &mut report);
+    let known = |lane: &[u8]| job.lanes.iter().any(|known| known.id.0 == *lane);
+    for response in &responses {
+        let served = &response.served;
+        let reads = served.visitor_reads.iter().chain(&served.item_table_reads);
+        if reads.into_iter().any(|read| !known(&read.lane)) {
+            report.skip("lane_of_other_definitions");
+        }
+    }
+    Ok(report)
+}
+
+/// The recorded lane, if it is `lane`.
+fn is_lane(read: &wire::v1::LaneRead, lane: LaneId) -> bool {
+    read.lane == lane.0
+}
