@@ -1,2 +1,40 @@
-//! The `twofold` binary.
-fn main() {}
+//! The `twofold` binary: parse, build, run, drain.
+//!
+//! The only crate that knows every other one: it reads flags, puts the parts together and prints
+//! what they report. It computes nothing of its own: no verdict, no feature, no candidate. Results
+//! go to stdout (with `--json` the last line is one object), logs and progress to stderr.
+//!
+//! Start with [`args::Cli`], then the command's own file under `command/`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+
+mod args;
+mod command;
+mod data;
+mod definition_files;
+mod import;
+mod output;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use runtime::exit::{self, Code};
+
+fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A failure to print leaves nothing better to do than the exit code.
+            let _ = error.print();
+            let code = if error.use_stderr() { Code::Configuration } else { Code::Success };
+            return code.into();
+        }
+    };
+    match command::run(cli) {
+        Ok(()) => Code::Success.into(),
+        Err(error) => {
+            eprintln!("twofold: {}", exit::message(&error));
+            exit::code(&error).into()
+        }
+    }
+}

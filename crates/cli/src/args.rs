@@ -1,0 +1,145 @@
+//! Flags and commands, as Airflow, tests and users call them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A hybrid feature store and recommendation service: one fold, run twice.
+#[derive(Debug, Parser)]
+#[command(name = "twofold", version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Data directory [default: ./twofold-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Feature definitions [default: ./feature-definitions, else the built-in demo shop's]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) definitions: Option<PathBuf>,
+    /// Event log: `embedded`
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) log: Option<String>,
+    /// Online store: `embedded`
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) store: Option<String>,
+    /// Settings file (TOML); the environment (TWOFOLD_…) and flags go over it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The last line on stdout is one JSON object
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No colours
+    #[arg(long, global = true, hide = true, env = "NO_COLOR", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(crate) no_color: bool,
+    /// Aborts the process at a named place (tests of crashes)
+    #[arg(long, global = true, hide = true, value_name = "POINT:N")]
+    pub(crate) crash_at: Option<embedded::crash::CrashPoint>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check definitions: types, plan, cost, golden examples
+    Check {
+        /// Directory [default: --definitions]
+        dir: Option<PathBuf>,
+    },
+    /// Put data sets into the log
+    Import(ImportArgs),
+    /// Create or list topics
+    Topics {
+        #[command(subcommand)]
+        command: TopicsCommand,
+    },
+    /// Run the updater: from the log to the online store
+    Update {
+        /// To the end of the log, then exit
+        #[arg(long)]
+        drain: bool,
+    },
+    /// Logs, positions, watermarks, lag and ledgers
+    Status {
+        /// Add a digest of each (lane, partition)'s keys and states
+        #[arg(long)]
+        digest: bool,
+    },
+    /// The registry of bundles
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
+    /// Load and speed
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// How the files are written
+    pub(crate) format: Format,
+    /// Files
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Source that a `jsonl` file has the columns of
+    #[arg(long, default_value = "clickstream")]
+    pub(crate) source: String,
+    /// Append even if more than 1 % of the records are late
+    #[arg(long)]
+    pub(crate) allow_late: bool,
+}
+
+/// Data sets that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// SessionId, ItemId, Time: tab-separated, with a header
+    Yoochoose,
+    /// user,item,category,type,time: comma-separated
+    Taobao,
+    /// One JSON object a line with the source's own columns
+    Jsonl,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicsCommand {
+    /// Create what the definitions need
+    Create,
+    /// What there is
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Bundles, newest first
+    List,
+    /// Check a bundle directory and make it the active one
+    Publish {
+        /// A directory with manifest.json, or the digest of a bundle that is in the registry
+        bundle: String,
+    },
+    /// Go back to the bundle that was active before
+    Rollback,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// The fold, from Arrow columns and from JSON bytes
+    Fold {
+        /// Events
+        #[arg(long, default_value_t = 1_000_000)]
+        events: usize,
+    },
+    /// The updater on the embedded pair with durable commits
+    Update {
+        /// Events
+        #[arg(long, default_value_t = 200_000)]
+        events: usize,
+    },
+}

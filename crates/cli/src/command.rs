@@ -1,0 +1,67 @@
+//! The commands, one file each: settings → build → run → drain.
+
+mod bench;
+mod check;
+mod import;
+mod models;
+mod status;
+mod topics;
+mod update;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use definitions::Definitions;
+use runtime::clock::Clock;
+
+use crate::args::{Cli, Command, Global};
+use crate::data::{Data, Opening};
+use crate::definition_files;
+use crate::output::Output;
+use crate::settings::{self, Settings};
+
+/// What every command starts from.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) settings: Settings,
+    pub(crate) output: Output,
+    pub(crate) clock: Clock,
+}
+
+impl Context {
+    /// The definitions, checked.
+    pub(crate) fn definitions(&self) -> anyhow::Result<Arc<Definitions>> {
+        definition_files::load(&self.settings.definitions).map(Arc::new)
+    }
+
+    /// The data directory, owned by this process from here on, with its topics.
+    pub(crate) async fn open(&self, definitions: &Definitions) -> anyhow::Result<Data> {
+        let opening = Opening { crash_at: self.global.crash_at, ..Opening::default() };
+        let data = Data::open(&self.settings.data, opening, self.clock.clone())?;
+        let partitions = self.settings.partitions;
+        data.create_topics(definitions, &self.settings.updater, partitions).await?;
+        Ok(data)
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    let settings = settings::load(&cli.global)?.settings;
+    runtime::telemetry::init(&settings.telemetry)?;
+    let output = Output::new(cli.global.json, cli.global.no_color);
+    let context = Context { global: cli.global, settings, output, clock: Clock::system() };
+    match cli.command {
+        Command::Check { dir } => check::run(&context, dir),
+        Command::Import(args) => block_on(import::run(context, args)),
+        Command::Topics { command } => block_on(topics::run(context, command)),
+        Command::Update { drain } => block_on(update::run(context, drain)),
+        Command::Status { digest } => block_on(status::run(context, digest)),
+        Command::Models { command } => models::run(&context, command),
+        Command::Bench { command } => block_on(bench::run(context, command)),
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,107 @@
+//! `twofold bench`: speed, one JSON object a line.
+
+use std::sync::Arc;
+
+use definitions::decode::Decoder;
+use definitions::{EventBatch, Lane};
+use event_log::NewRecord;
+use fold::workload::{Bench, Workload, single_feature_lanes};
+use online::updater;
+use record::Partition;
+use serde_json::json;
+
+use super::Context;
+use crate::args::BenchCommand;
+
+/// The clickstream's name in the demo's definitions.
+const SOURCE: &str = "clickstream";
+/// Records of a micro-batch.
+const BATCH: usize = 8192;
+/// Batches between two commits.
+const COMMIT_EVERY: usize = 8;
+/// Appended one by one to see how long each takes to become visible.
+const PROBES: usize = 200;
+
+pub(super) async fn run(context: Context, command: BenchCommand) -> anyhow::Result<()> {
+    match command {
+        BenchCommand::Fold { events } => fold(&context, events),
+        BenchCommand::Update { events } => update(&context, events).await,
+    }
+}
+
+fn line(bench: &str, name: &str, value: f64, unit: &str) {
+    println!("{}", json!({ "bench": bench, "name": name, "value": value, "unit": unit }));
+}
+
+fn fold(context: &Context, events: usize) -> anyhow::Result<()> {
+    let definitions = context.definitions()?;
+    let lanes = definitions.lanes();
+    let source = definitions.sources.iter().find(|source| source.name == SOURCE);
+    let source =
+        source.ok_or_else(|| anyhow::anyhow!("the definitions have no source {SOURCE}"))?;
+    let decoder = Decoder::new(Arc::clone(source), Partition(0), 1);
+    let mut workload = Workload::new(fold::workload::Settings::default());
+    let records: Vec<_> = (0..events.div_ceil(BATCH)).map(|_| workload.records(BATCH)).collect();
+    let total = records.iter().map(Vec::len).sum::<usize>() as f64;
+
+    let start = context.clock.monotonic();
+    let batches: Vec<EventBatch> = records.iter().map(|records| decoder.decode(records)).collect();
+    let decode_s = (context.clock.monotonic() - start).as_secs_f64();
+    let mut bench = Bench::new(&lanes, SOURCE);
+    let fold_s = time(context, &mut bench, &batches);
+    line("fold", "demo", total / fold_s, "events/s/core");
+    line("fold", "demo-json", total / (fold_s + decode_s), "events/s/core");
+    line("fold", "decode", total / decode_s, "events/s/core");
+    let mut bench = Bench::new(&lanes, SOURCE);
+    for batch in &batches {
+        bench.step(batch);
+    }
+    for (entity, keys, bytes) in bench.entity_bytes() {
+        line("fold", &format!("{entity}-keys"), keys as f64, "keys");
+        line("fold", &format!("{entity}-bytes"), bytes, "bytes/key");
+    }
+    let clickstream = lanes.iter().filter(|lane| lane.source.name == SOURCE);
+    for (name, lane) in clickstream.flat_map(|lane| single_feature_lanes(lane)) {
+        let lanes: [Arc<Lane>; 1] = [lane];
+        let mut bench = Bench::new(&lanes, SOURCE);
+        let alone_s = time(context, &mut bench, &batches);
+        line("fold", &name, total / alone_s, "events/s/core");
+    }
+    Ok(())
+}
+
+fn time(context: &Context, bench: &mut Bench, batches: &[EventBatch]) -> f64 {
+    let start = context.clock.monotonic();
+    for (number, batch) in (1..).zip(batches) {
+        bench.step(batch);
+        if number % COMMIT_EVERY == 0 {
+            bench.commit();
+        }
+    }
+    (context.clock.monotonic() - start).as_secs_f64()
+}
+
+async fn update(context: &Context, events: usize) -> anyhow::Result<()> {
+    let definitions = context.definitions()?;
+    let data = context.open(&definitions).await?;
+    let settings = fold::workload::Settings::default();
+    let mut workload = Workload::new(settings);
+    let mut next = |count| {
+        let records = workload.records(count).into_iter();
+        records.map(|record| NewRecord { key: record.key, value: record.value }).collect()
+    };
+    let load = updater::bench::Load {
+        topic: SOURCE.to_owned(),
+        records: next(events),
+        probes: next(PROBES),
+    };
+    let parts = data.updater(definitions.lanes());
+    let updater = context.settings.updater.clone();
+    let report = updater::bench::bench(updater, parts, &context.clock, load).await?;
+    line("update", "append", report.appended_per_s, "events/s");
+    line("update", "drain", report.events_per_s, "events/s");
+    line("update", "visible-p50", report.visible_ms_p50, "ms");
+    line("update", "visible-p99", report.visible_ms_p99, "ms");
+    line("update", "invisible", report.invisible as f64, "events");
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! `twofold import`: data sets into the log.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use definitions::{Definitions, Source};
+use online::updater;
+use record::{EventTime, Offset};
+use runtime::exit::{Code, With};
+
+use super::Context;
+use crate::args::{Format, ImportArgs};
+use crate::data::Data;
+use crate::import::{self, EVENTS_MAX, File, Parsed, Summary};
+use crate::output::Progress;
+
+/// Source that data sets of visitors' behaviour are events of.
+const CLICKSTREAM: &str = "clickstream";
+/// More late events than one in so many fail the import.
+const LATE_ONE_IN: u64 = 100;
+
+pub(super) async fn run(context: Context, args: ImportArgs) -> anyhow::Result<()> {
+    let definitions = context.definitions()?;
+    let source = source(&definitions, &args)?;
+    let files = open(&args)?;
+    let data = context.open(&definitions).await?;
+    let summary = import(&context, &data, &definitions, &source, &args, &files).await?;
+    context.output.result(&summary, || text(&summary))
+}
+
+async fn import(
+    context: &Context,
+    data: &Data,
+    definitions: &Definitions,
+    source: &Arc<Source>,
+    args: &ImportArgs,
+    files: &[File],
+) -> anyhow::Result<Summary> {
+    let bytes = files.iter().map(|file| file.bytes.len() as u64).sum();
+    let mut progress = Progress::new("reading", bytes);
+    let Parsed { events, dead_letters } =
+        import::read(args.format, source, files, |bytes| progress.add(bytes));
+    drop(progress);
+    if events.len() > EVENTS_MAX {
+        let remedy = "split the files by time and import the parts in order";
+        return Err(anyhow::anyhow!(
+            "{} events; at most {EVENTS_MAX} are sorted at once: {remedy}",
+            events.len()
+        ))
+        .exit(Code::Data);
+    }
+    let mut summary = Summary {
+        records: (events.len() + dead_letters.len()) as u64,
+        dead_lettered: dead_letters.len() as u64,
+        ..Summary::default()
+    };
+    for letter in &dead_letters {
+        tracing::warn!(
+            file = letter.file,
+            line = letter.line,
+            reason = letter.reason,
+            "{}",
+            letter.detail
+        );
+        *summary.reasons.entry(letter.reason).or_default() += 1;
+    }
+    let from = positions(data, definitions, source).await?;
+    let now = context.clock.append_time();
+    summary.late = import::count_late(&*data.log, source, &from, &events, now).await?;
+    if summary.late * LATE_ONE_IN > events.len() as u64 && !args.allow_late {
+        return Err(anyhow::anyhow!(
+            "{} of {} events lie before what the log has seen already and would not count: nothing was appended; import into a fresh --data, or pass --allow-late",
+            summary.late,
+            events.len()
+        ))
+        .exit(Code::Data);
+    }
+    let mut progress = Progress::new("importing", events.len() as u64);
+    let topic = &context.settings.updater.dead_letter_topic;
+    let add = |count| progress.add(count);
+    summary.appended =
+        import::append(&*data.log, &source.topic, topic, events, &dead_letters, add).await?;
+    Ok(summary)
+}
+
+fn source(definitions: &Definitions, args: &ImportArgs) -> anyhow::Result<Arc<Source>> {
+    let name = match args.format {
+        Format::Jsonl => args.source.as_str(),
+        Format::Yoochoose | Format::Taobao => CLICKSTREAM,
+    };
+    let found = definitions.sources.iter().find(|source| source.name == name).cloned();
+    let names =
+        || definitions.sources.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
+    found
+        .ok_or_else(|| {
+            anyhow::anyhow!(
+                "--source {name}: the definitions have no such source, only {}",
+                names()
+            )
+        })
+        .exit(Code::Configuration)
+}
+
+fn open(args: &ImportArgs) -> anyhow::Result<Vec<File>> {
+    let read = |path: &std::path::PathBuf| {
+        let bytes = std::fs::read(path).with_context(|| format!("file {}", path.display()))?;
+        Ok(File { path: path.clone(), bytes })
+    };
+    args.files.iter().map(read).collect::<anyhow::Result<_>>().exit(Code::Data)
+}
+
+/// Where the source's farthest lane stands in each partition.
+async fn positions(
+    data: &Data,
+    definitions: &Definitions,
+    source: &Source,
+) -> anyhow::Result<Vec<(Offset, EventTime)>> {
+    let lanes: Vec<_> =
+        definitions.lanes().into_iter().filter(|lane| lane.source.name == source.name).collect();
+    let partitions = data.log.topic(&source.topic).await?.partitions as usize;
+    let mut from = vec![(Offset(0), EventTime::MIN); partitions];
+    for row in updater::status(&*data.log, &*data.store, &lanes, false).await? {
+        let at = (Offset(row.position), row.watermark_us.map_or(EventTime::MIN, EventTime));
+        let slot = &mut from[row.partition as usize];
+        *slot = (*slot).max(at);
+    }
+    Ok(from)
+}
+
+fn text(summary: &Summary) -> String {
+    let mut text = format!(
+        "{} records: {} appended, {} dead-lettered, {} late",
+        summary.records, summary.appended, summary.dead_lettered, summary.late
+    );
+    for (reason, count) in &summary.reasons {
+        text.push_str(&format!("\n  {reason}: {count}"));
+    }
+    text
+}

@@ -1,0 +1,93 @@
+//! `twofold status`: positions, watermarks, lag, ledgers; what is in the registry.
+
+use std::path::Path;
+
+use models::Registry;
+use online::updater::{self, LaneStatus};
+use serde::Serialize;
+
+use super::Context;
+use crate::data::Data;
+
+/// What `status --json` prints.
+#[derive(Serialize)]
+pub(crate) struct Status {
+    /// One per (lane, partition).
+    pub(crate) lanes: Vec<LaneStatus>,
+    /// Topics with the number of their records.
+    topics: Vec<(String, u64)>,
+    /// Lanes in the store that these definitions do not have.
+    other_lanes: Vec<String>,
+    /// Digest of the active bundle.
+    bundle: Option<String>,
+}
+
+pub(super) async fn run(context: Context, digest: bool) -> anyhow::Result<()> {
+    let definitions = context.definitions()?;
+    let data = context.open(&definitions).await?;
+    let status = read(&context, &data, &definitions, digest).await?;
+    context.output.result(&status, || text(&status))
+}
+
+/// Reads it all.
+pub(crate) async fn read(
+    context: &Context,
+    data: &Data,
+    definitions: &definitions::Definitions,
+    digest: bool,
+) -> anyhow::Result<Status> {
+    let lanes = definitions.lanes();
+    let rows = updater::status(&*data.log, &*data.store, &lanes, digest).await?;
+    let stored = data.store.lanes().await?;
+    let other = stored.iter().filter(|id| lanes.iter().all(|lane| lane.id != **id));
+    let mut topics = Vec::new();
+    for source in &definitions.sources {
+        let bounds = data.log.bounds(&source.topic).await?;
+        topics.push((source.topic.clone(), bounds.iter().map(|b| b.next.0 - b.first.0).sum()));
+    }
+    Ok(Status {
+        lanes: rows,
+        topics,
+        other_lanes: other.map(ToString::to_string).collect(),
+        bundle: active_bundle(&context.settings.data)?,
+    })
+}
+
+fn active_bundle(data: &Path) -> anyhow::Result<Option<String>> {
+    let active = Registry::open(&data.join("models"))?.active()?;
+    Ok(active.digest().map(str::to_owned))
+}
+
+fn text(status: &Status) -> String {
+    let mut lines = vec![format!(
+        "{:<12} {:<8} {:>4} {:>9} {:>9} {:>6} {:>6} {:>6} {:>9} {:>6}",
+        "source", "entity", "part", "read", "applied", "dup", "late", "dead", "position", "lag"
+    )];
+    for lane in &status.lanes {
+        lines.push(format!(
+            "{:<12} {:<8} {:>4} {:>9} {:>9} {:>6} {:>6} {:>6} {:>9} {:>6}{}",
+            lane.source,
+            lane.entity,
+            lane.partition,
+            lane.read,
+            lane.applied,
+            lane.duplicate,
+            lane.late,
+            lane.dead_lettered,
+            lane.position,
+            lane.lag,
+            lane.digest.as_ref().map_or(String::new(), |digest| format!("  {}", &digest[..16])),
+        ));
+    }
+    for (topic, records) in &status.topics {
+        lines.push(format!("topic {topic}: {records} records"));
+    }
+    if !status.other_lanes.is_empty() {
+        lines.push(format!("lanes of other definitions: {}", status.other_lanes.join(", ")));
+    }
+    lines.push(match &status.bundle {
+        Some(digest) => format!("active bundle: {digest}"),
+        None => "no bundle: run `twofold train`".to_owned(),
+    });
+    lines.join("\n")
+}

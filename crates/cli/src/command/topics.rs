@@ -1,0 +1,47 @@
+//! `twofold topics`: create and list.
+
+use serde::Serialize;
+
+use super::Context;
+use crate::args::TopicsCommand;
+use crate::data::{IMPRESSIONS, SERVED};
+
+#[derive(Serialize)]
+struct Row {
+    topic: String,
+    log: String,
+    partitions: u32,
+    records: u64,
+}
+
+pub(super) async fn run(context: Context, command: TopicsCommand) -> anyhow::Result<()> {
+    let definitions = context.definitions()?;
+    // Opening creates what is missing; listing shows it all either way.
+    let data = context.open(&definitions).await?;
+    match command {
+        TopicsCommand::Create | TopicsCommand::List => {}
+    }
+    let updater = &context.settings.updater;
+    let mut topics: Vec<&str> = definitions.sources.iter().map(|s| s.topic.as_str()).collect();
+    topics.extend([&*updater.late_topic, &*updater.dead_letter_topic, SERVED, IMPRESSIONS]);
+    let mut rows = Vec::new();
+    for topic in topics {
+        let found = data.log.topic(topic).await?;
+        let bounds = data.log.bounds(topic).await?;
+        rows.push(Row {
+            topic: topic.to_owned(),
+            log: found.log.to_string(),
+            partitions: found.partitions,
+            records: bounds.iter().map(|bounds| bounds.next.0 - bounds.first.0).sum(),
+        });
+    }
+    context.output.result(&serde_json::json!({ "topics": &rows }), || {
+        let line = |row: &Row| {
+            format!(
+                "{:<14} {:>3} partitions {:>10} records  {}",
+                row.topic, row.partitions, row.records, row.log
+            )
+        };
+        rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    })
+}

@@ -1,0 +1,128 @@
+//! What a person or a program reads: results, colours, progress.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// How results are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) colour: bool,
+}
+
+/// A colour or weight of the terminal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ink {
+    Bold,
+    Dim,
+    Green,
+    Yellow,
+    Cyan,
+    Magenta,
+    Red,
+}
+
+impl Output {
+    /// Colours only on a terminal, and only where nobody objects.
+    pub(crate) fn new(json: bool, no_color: bool) -> Self {
+        Self { json, colour: !no_color && std::io::stdout().is_terminal() }
+    }
+
+    /// The result: text for a person, or one JSON object for a program.
+    pub(crate) fn result(
+        self,
+        value: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
+        match self.json {
+            true => println!("{}", serde_json::to_string(value)?),
+            false => println!("{}", text().trim_end()),
+        }
+        Ok(())
+    }
+
+    /// A line for a person; programs do not see it.
+    pub(crate) fn say(self, line: &str) {
+        if !self.json {
+            println!("{line}");
+        }
+    }
+
+    /// Text in a colour.
+    pub(crate) fn ink(self, ink: Ink, text: &str) -> String {
+        let code = match ink {
+            Ink::Bold => "1",
+            Ink::Dim => "2",
+            Ink::Red => "31",
+            Ink::Green => "32",
+            Ink::Yellow => "33",
+            Ink::Magenta => "35",
+            Ink::Cyan => "36",
+        };
+        match self.colour {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+/// A progress bar on a terminal, a log line per tenth elsewhere.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    what: String,
+    told: u64,
+    shown: bool,
+}
+
+impl Progress {
+    /// `of` 0: not known yet.
+    pub(crate) fn new(what: &str, of: u64) -> Self {
+        let shown = std::io::stderr().is_terminal();
+        let bar = if shown { ProgressBar::new(of) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template(
+            "{msg:>22} {wide_bar:.cyan/dim} {human_pos}/{human_len} {elapsed_precise}",
+        );
+        bar.set_style(style.expect("the template is a constant that parses"));
+        bar.set_message(what.to_owned());
+        bar.set_length(of);
+        if shown {
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Self { bar, what: what.to_owned(), told: 0, shown }
+    }
+
+    /// Where it is.
+    pub(crate) fn set(&mut self, done: u64, of: u64) {
+        self.bar.set_length(of);
+        self.bar.set_position(done);
+        let tenth = (done * 10).checked_div(of).unwrap_or(0);
+        if !self.shown && tenth > self.told {
+            self.told = tenth;
+            tracing::info!(done, of, "{}", self.what);
+        }
+    }
+
+    /// Adds to what is done.
+    pub(crate) fn add(&mut self, done: u64) {
+        self.set(self.bar.position() + done, self.bar.length().unwrap_or(0));
+    }
+
+    /// Another line beside the bar.
+    pub(crate) fn message(&self, text: String) {
+        if self.shown {
+            self.bar.set_message(text);
+        } else {
+            tracing::info!("{text}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
