@@ -49,7 +49,8 @@ pub(crate) struct Row {
     pub(crate) row: u32,
     /// Which key: cells lie at `key · slots + slot`.
     pub(crate) key: u32,
-    pub(crate) place: Place,
+    pub(crate) at: EventTime,
+    pub(crate) offset: Offset,
 }
 
 /// The cells of many keys, seen as one slot's column.
@@ -57,12 +58,19 @@ pub(crate) struct Column<'a> {
     pub(crate) cells: &'a mut [Cell],
     pub(crate) slots: usize,
     pub(crate) slot: usize,
+    /// Where all the rows come from.
+    pub(crate) partition: Partition,
 }
 
 impl Column<'_> {
     #[inline]
     fn cell(&mut self, row: &Row) -> &mut Cell {
         &mut self.cells[row.key as usize * self.slots + self.slot]
+    }
+
+    #[inline]
+    fn place(&self, row: &Row) -> Place {
+        Place { at: row.at, partition: self.partition, offset: row.offset }
     }
 }
 

@@ -35,9 +35,10 @@ impl KeyFold {
     pub fn push(&mut self, inputs: &Inputs<'_>, row: usize, place: Place) {
         let EntityState { plan, greatest, cells } = &mut self.state;
         *greatest = (*greatest).max(place.at);
-        let rows = [Row { row: row as u32, key: 0, place }];
+        let Place { at, partition, offset } = place;
+        let rows = [Row { row: row as u32, key: 0, at, offset }];
         for (slot, (spec, input)) in plan.slots.iter().zip(&inputs.0).enumerate() {
-            let column = Column { cells, slots: plan.slots.len(), slot };
+            let column = Column { cells, slots: plan.slots.len(), slot, partition };
             aggregate::fold(spec, input, &rows, column);
         }
     }

@@ -22,6 +22,7 @@ mod state;
 mod text;
 mod tiles;
 mod value;
+pub mod workload;
 
 pub use admission::{IDENTITIES_MAX, Identities, Identity, Ledger, Verdict, Watermark};
 pub use aggregate::Place;

@@ -16,7 +16,7 @@ use record::{EventTime, Partition};
 
 use crate::{
     Error, Identities, Plan, Prepared, Verdict,
-    aggregate::Cell,
+    aggregate::{Cell, Row},
     codec::Reader,
     prepared::hash,
     state::{decode_cells, get_header},
@@ -50,6 +50,8 @@ pub struct LanePartition {
     greatest: Vec<EventTime>,
     /// By slot of the entity, `plan.slots` each.
     cells: Vec<Cell>,
+    /// Room for a batch's rows, kept from batch to batch.
+    rows: Vec<Row>,
     /// Batches so far: the clock of "least recently used".
     batches: u64,
     /// What the keys in memory take, about.
@@ -70,6 +72,7 @@ impl LanePartition {
             entities: Table::default(),
             greatest: Vec::new(),
             cells: Vec::new(),
+            rows: Vec::new(),
             batches: 0,
             bytes: 0,
         }

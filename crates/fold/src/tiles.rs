@@ -98,9 +98,12 @@ impl<T: Default> Tiles<T> {
         if index > newest.0 {
             let previous = std::mem::replace(newest, (index, T::default()));
             let kept = index.saturating_sub(hops);
-            let gone = self.older.partition_point(|tile| tile.0 <= kept);
-            self.older.drain(..gone);
-            if previous.0 > kept {
+            if previous.0 <= kept {
+                // Nothing before it can be in sight: no look into memory elsewhere.
+                self.older.clear();
+            } else {
+                let gone = self.older.partition_point(|tile| tile.0 <= kept);
+                self.older.drain(..gone);
                 self.older.push(previous);
             }
             return self.newest.as_mut().map(|tile| &mut tile.1);

@@ -19,13 +19,19 @@ pub const IDENTITIES_MAX: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identities {
     greatest: EventTime,
-    /// Ascending.
-    live: VecDeque<(EventTime, Identity)>,
+    /// The greatest identity, here rather than in `older`: it answers for most records, without a
+    /// look into memory elsewhere.
+    newest: Option<Sent>,
+    /// Ascending, all before `newest`, none older than the lateness.
+    older: VecDeque<Sent>,
 }
+
+/// Event time as sent, and event id.
+type Sent = (EventTime, Identity);
 
 impl Default for Identities {
     fn default() -> Self {
-        Self { greatest: EventTime::MIN, live: VecDeque::new() }
+        Self { greatest: EventTime::MIN, newest: None, older: VecDeque::new() }
     }
 }
 
@@ -38,6 +44,7 @@ impl Identities {
 
     /// Judges a record of this key that [`crate::Watermark::judge`] let pass with the effective time
     /// `effective`. Only [`Verdict::Applied`] changes anything.
+    #[inline]
     pub fn judge(
         &mut self,
         identity: Identity,
@@ -48,41 +55,63 @@ impl Identities {
         let greatest = self.greatest.max(effective);
         let oldest = floor(greatest, lateness_us);
         let entry = (sent, identity);
-        let place = match self.live.back() {
-            Some(last) if *last >= entry => match self.live.binary_search(&entry) {
+        match self.newest {
+            // All that was kept is too old by now.
+            Some(newest) if newest.0 < oldest => self.older.clear(),
+            Some(newest) => return self.judge_among(newest, entry, greatest, oldest),
+            None => {}
+        }
+        self.newest = Some(entry);
+        self.greatest = greatest;
+        Verdict::Applied
+    }
+
+    fn judge_among(
+        &mut self,
+        newest: Sent,
+        entry: Sent,
+        greatest: EventTime,
+        oldest: EventTime,
+    ) -> Verdict {
+        if entry == newest {
+            return Verdict::Duplicate;
+        }
+        let mut place = self.older.len();
+        if entry < newest && self.older.back().is_some_and(|last| *last >= entry) {
+            match self.older.binary_search(&entry) {
                 Ok(_) => return Verdict::Duplicate,
-                Err(place) => place,
-            },
-            _ => self.live.len(),
-        };
-        if self.live.len() >= IDENTITIES_MAX {
-            let forgotten = self.live.partition_point(|seen| seen.0 < oldest);
-            if self.live.len() - forgotten >= IDENTITIES_MAX {
+                Err(found) => place = found,
+            }
+        }
+        if self.older.len() + 1 >= IDENTITIES_MAX {
+            let forgotten = self.older.partition_point(|seen| seen.0 < oldest);
+            if self.older.len() + 1 - forgotten >= IDENTITIES_MAX {
                 return Verdict::DeadLettered(Reason::KeyFlood);
             }
         }
         self.greatest = greatest;
-        if place == self.live.len() {
-            self.live.push_back(entry);
+        if entry > newest {
+            self.older.push_back(newest);
+            self.newest = Some(entry);
         } else {
-            self.live.insert(place, entry);
+            self.older.insert(place, entry);
         }
-        while self.live.front().is_some_and(|seen| seen.0 < oldest) {
-            self.live.pop_front();
+        while self.older.front().is_some_and(|seen| seen.0 < oldest) {
+            self.older.pop_front();
         }
         Verdict::Applied
     }
 
     /// Bytes outside the value itself.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.live.capacity() * size_of::<(EventTime, Identity)>()
+        self.older.capacity() * size_of::<(EventTime, Identity)>()
     }
 
     /// Appends the canonical bytes; the greatest time is written by the caller.
     pub(crate) fn encode(&self, lateness_us: i64, out: &mut Vec<u8>) {
-        put_u64(out, self.live.len() as u64);
+        put_u64(out, (self.older.len() + usize::from(self.newest.is_some())) as u64);
         let mut previous = floor(self.greatest, lateness_us);
-        for (sent, identity) in &self.live {
+        for (sent, identity) in self.older.iter().chain(&self.newest) {
             put_u64(out, sent.0.wrapping_sub(previous.0) as u64);
             let (kind, rest) = identity.parts();
             out.push(kind);
@@ -113,7 +142,8 @@ impl Identities {
             live.push_back(entry);
             previous = sent;
         }
-        Ok(Self { greatest, live })
+        let newest = live.pop_back();
+        Ok(Self { greatest, newest, older: live })
     }
 }
 
@@ -138,7 +168,7 @@ mod tests {
         assert_eq!(judge(&mut identities, "b", 50), Verdict::Applied);
         assert_eq!(judge(&mut identities, "b", 50), Verdict::Duplicate);
         assert_eq!(judge(&mut identities, "c", 1_101), Verdict::Applied);
-        assert_eq!(identities.live.len(), 2, "what is older than the lateness is forgotten");
+        assert_eq!(identities.older.len(), 1, "what is older than the lateness is forgotten");
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(super) fn fold(tiling: Tiling, input: &Input<'_>, rows: &[Row], mut column: 
     for row in rows {
         if input.admits(row.row as usize)
             && let Cell::Count(tiles) = column.cell(row)
-            && let Some(count) = tiles.entry(cursor.tile(row.place.at.0), tiling.hops)
+            && let Some(count) = tiles.entry(cursor.tile(row.at.0), tiling.hops)
         {
             *count += 1;
         }

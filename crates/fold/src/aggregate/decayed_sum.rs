@@ -69,9 +69,9 @@ pub(super) fn fold(half_life: HalfLife, input: &Input<'_>, rows: &[Row], mut col
             continue;
         }
         let value = values.map_or(1, |values| values.value(at));
-        let micros = row.place.at.0.rem_euclid(half_life.epoch_us);
+        let micros = row.at.0.rem_euclid(half_life.epoch_us);
         if let Cell::Decayed(epochs) = column.cell(row)
-            && let Some(sum) = epochs.entry(half_life.epoch(row.place.at), EPOCHS_KEPT)
+            && let Some(sum) = epochs.entry(half_life.epoch(row.at), EPOCHS_KEPT)
         {
             sum.add(i128::from(value) * half_life.weight(micros));
         }

@@ -19,6 +19,8 @@ use crate::{
 /// Buckets of a tile that saw more keys than its limit.
 pub const BUCKETS: usize = 64;
 
+const FEW: usize = 8;
+
 #[derive(Debug, Clone)]
 pub(crate) enum Counts {
     /// Ascending by key.
@@ -39,15 +41,19 @@ fn bucket(key: &[u8]) -> usize {
 }
 
 impl Counts {
-    fn add(&mut self, key: &str, count: u64, limit: usize) {
+    fn add(&mut self, key: &Text, count: u64, limit: usize) {
         match self {
             Self::Exact(entries) => {
-                let place =
-                    entries.binary_search_by(|entry| entry.0.as_bytes().cmp(key.as_bytes()));
-                match place {
+                // Nearly every tile has a few keys, and equal is quicker found than less.
+                let few = entries.len().min(FEW);
+                if let Some(entry) = entries[..few].iter_mut().find(|entry| entry.0 == *key) {
+                    entry.1 = entry.1.wrapping_add(count);
+                    return;
+                }
+                match entries.binary_search_by(|entry| entry.0.cmp(key)) {
                     Ok(place) => entries[place].1 = entries[place].1.wrapping_add(count),
                     Err(place) if entries.len() < limit => {
-                        entries.insert(place, (key.into(), count))
+                        entries.insert(place, (key.clone(), count));
                     }
                     Err(_) => {
                         *self = Self::Buckets(self.buckets());
@@ -80,7 +86,7 @@ impl Counts {
         match other {
             Self::Exact(entries) => {
                 for (key, count) in entries {
-                    self.add(key.as_str(), *count, limit);
+                    self.add(key, *count, limit);
                 }
             }
             Self::Buckets(theirs) => {
@@ -118,9 +124,9 @@ pub(super) fn fold(
         if input.admits(at)
             && text.is_valid(at)
             && let Cell::Keyed(tiles) = column.cell(row)
-            && let Some(counts) = tiles.entry(cursor.tile(row.place.at.0), tiling.hops)
+            && let Some(counts) = tiles.entry(cursor.tile(row.at.0), tiling.hops)
         {
-            counts.add(text.value(at), 1, limit);
+            counts.add(&text.value(at).into(), 1, limit);
         }
     }
 }

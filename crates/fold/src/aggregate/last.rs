@@ -61,13 +61,13 @@ fn each(
     value: impl Fn(usize) -> Scalar,
 ) {
     for row in rows {
-        let at = row.row as usize;
+        let (at, place) = (row.row as usize, column.place(row));
         if input.admits(at)
             && array.is_valid(at)
             && let Cell::Last(last) = column.cell(row)
-            && last.as_ref().is_none_or(|last| last.place < row.place)
+            && last.as_ref().is_none_or(|last| last.place < place)
         {
-            *last = Some(Entry { place: row.place, value: value(at) });
+            *last = Some(Entry { place, value: value(at) });
         }
     }
 }

@@ -66,13 +66,13 @@ impl Entries {
 pub(super) fn fold(limit: usize, input: &Input<'_>, rows: &[Row], mut column: Column<'_>) {
     let Values::Text { text, tag } = input.values else { return };
     for row in rows {
-        let at = row.row as usize;
+        let (at, place) = (row.row as usize, column.place(row));
         if input.admits(at)
             && text.is_valid(at)
             && let Cell::Sequence(entries) = column.cell(row)
         {
-            entries.add(limit, row.place, || Entry {
-                place: row.place,
+            entries.add(limit, place, || Entry {
+                place,
                 item: text.value(at).into(),
                 tag: tag
                     .filter(|tag| tag.is_valid(at))

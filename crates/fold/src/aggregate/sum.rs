@@ -22,7 +22,7 @@ pub(super) fn fold(tiling: Tiling, input: &Input<'_>, rows: &[Row], mut column: 
         if input.admits(at)
             && values.is_valid(at)
             && let Cell::Sum(tiles) = column.cell(row)
-            && let Some(sum) = tiles.entry(cursor.tile(row.place.at.0), tiling.hops)
+            && let Some(sum) = tiles.entry(cursor.tile(row.at.0), tiling.hops)
         {
             sum.add(i128::from(values.value(at)));
         }

@@ -1,4 +1,5 @@
-//! Judging and folding a batch.
+//! Judging and folding a batch: stage by stage over all rows, so that the memory that one row waits for
+//! is fetched while others are worked on.
 
 use std::sync::Arc;
 
@@ -7,18 +8,15 @@ use record::{EventTime, Offset};
 
 use super::LanePartition;
 use crate::{
-    Identities, Inputs, Place, Prepared, Verdict, Watermark,
+    Identities, Inputs, Prepared, Verdict, Watermark,
     aggregate::{self, Column, Row},
     prepared::Keys,
 };
 
-const UNRESOLVED: u32 = u32::MAX;
-
-/// A row that the watermark let pass.
-struct Candidate {
-    row: u32,
-    at: EventTime,
-}
+/// Not looked up; not a slot.
+const UNUSED: u32 = u32::MAX;
+/// To be looked up; not a slot.
+const WANTED: u32 = u32::MAX - 1;
 
 impl LanePartition {
     /// [`LanePartition::apply`] of a batch that is prepared already: its hashes are shared by the lanes of
@@ -38,9 +36,13 @@ impl LanePartition {
         // What no later stage overrules was applied.
         let mut verdicts: Vec<(usize, Verdict)> =
             (first..batch.offsets.len()).map(|row| (row, Verdict::Applied)).collect();
-        let candidates = self.pass_watermark(prepared, columns, &mut verdicts);
-        let rows = self.pass_identities(prepared, &candidates, first, &mut verdicts);
+        let mut rows = std::mem::take(&mut self.rows);
+        self.pass_watermark(prepared, columns, &mut verdicts, &mut rows);
+        self.pass_identities(prepared, first, &mut verdicts, &mut rows);
+        self.find_entities(prepared, &mut rows);
         self.fold_rows(columns, &rows);
+        rows.clear();
+        self.rows = rows;
         verdicts.iter().for_each(|(_, verdict)| self.head.ledger.count(*verdict));
         if let Some(last) = batch.offsets[first..].last() {
             self.head.next = Offset(last.0 + 1);
@@ -48,13 +50,14 @@ impl LanePartition {
         verdicts
     }
 
-    /// Rejections, future, late: by the partition's prefix.
+    /// Rejections, future, late: by the partition's prefix. Rows that pass get their stream key's index.
     fn pass_watermark(
         &mut self,
         prepared: &Prepared<'_>,
         columns: &Columns,
         verdicts: &mut [(usize, Verdict)],
-    ) -> Vec<Candidate> {
+        rows: &mut Vec<Row>,
+    ) {
         let batch = prepared.batch();
         let first = batch.offsets.len() - verdicts.len();
         for rejection in columns.rejections.iter().chain(&batch.rejections) {
@@ -62,95 +65,102 @@ impl LanePartition {
                 verdicts[rejection.row - first].1 = Verdict::DeadLettered(rejection.reason);
             }
         }
-        let streams = prepared.keys(self.lane.source.key);
-        let entities = prepared.keys(self.lane.entity_column);
+        let streams = &prepared.keys(self.lane.source.key).of_row;
+        let entities = &prepared.keys(self.lane.entity_column).of_row;
         let mut watermark = Watermark::new(&self.lane.source, self.head.watermark);
-        let mut candidates = Vec::with_capacity(verdicts.len());
         for (row, verdict) in verdicts {
+            let row = *row;
             if *verdict != Verdict::Applied {
                 continue;
             }
-            if entities.of_row[*row] == Keys::NONE || streams.of_row[*row] == Keys::NONE {
+            let key = streams[row];
+            if key == Keys::NONE || entities[row] == Keys::NONE {
                 *verdict = Verdict::DeadLettered(Reason::MissingKey);
                 continue;
             }
-            match watermark.judge(batch.event_times[*row], batch.append_times[*row]) {
-                Ok(at) => candidates.push(Candidate { row: *row as u32, at }),
+            match watermark.judge(batch.event_times[row], batch.append_times[row]) {
+                Ok(at) => rows.push(Row { row: row as u32, key, at, offset: batch.offsets[row] }),
                 Err(refused) => *verdict = refused,
             }
         }
         self.head.watermark = watermark.at();
-        candidates
     }
 
-    /// Duplicates and floods, by stream key; gives the admitted rows with their entities.
+    /// Duplicates and floods, by stream key. Rows that pass get their stream key's slot.
     fn pass_identities(
         &mut self,
         prepared: &Prepared<'_>,
-        candidates: &[Candidate],
         first: usize,
         verdicts: &mut [(usize, Verdict)],
-    ) -> Vec<Row> {
+        rows: &mut Vec<Row>,
+    ) {
         let batch = prepared.batch();
-        let streams = prepared.keys(self.lane.source.key);
-        let entities = prepared.keys(self.lane.entity_column);
-        let mut stream_slots = vec![UNRESOLVED; streams.distinct.len()];
-        let mut entity_slots = vec![UNRESOLVED; entities.distinct.len()];
-        let mut rows = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            let row = candidate.row as usize;
-            let key = streams.of_row[row];
-            let stream = self.resolve(true, streams, key, &mut stream_slots);
-            let verdict = self.admission[stream as usize].judge(
-                prepared.identity(row),
-                batch.event_times[row],
-                candidate.at,
-                self.plan.lateness_us,
+        let slots = self.find_slots(true, prepared.keys(self.lane.source.key), rows);
+        let lateness_us = self.plan.lateness_us;
+        rows.retain_mut(|row| {
+            let index = row.row as usize;
+            row.key = slots[row.key as usize];
+            let verdict = self.admission[row.key as usize].judge(
+                prepared.identity(index),
+                batch.event_times[index],
+                row.at,
+                lateness_us,
             );
             if verdict != Verdict::Applied {
-                verdicts[row - first].1 = verdict;
-                continue;
+                verdicts[index - first].1 = verdict;
+                return false;
             }
-            self.streams.touch(stream);
-            let entity = if self.plan.stream_keyed {
-                stream
-            } else {
-                let entity = self.resolve(false, entities, entities.of_row[row], &mut entity_slots);
-                self.entities.touch(entity);
-                entity
-            };
-            let greatest = &mut self.greatest[entity as usize];
-            *greatest = (*greatest).max(candidate.at);
-            let place =
-                Place { at: candidate.at, partition: self.partition, offset: batch.offsets[row] };
-            rows.push(Row { row: candidate.row, key: entity, place });
+            self.streams.touch(row.key);
+            true
+        });
+    }
+
+    /// Gives the admitted rows their entity's slot, and the entities their greatest time.
+    fn find_entities(&mut self, prepared: &Prepared<'_>, rows: &mut [Row]) {
+        if !self.plan.stream_keyed {
+            let keys = prepared.keys(self.lane.entity_column);
+            rows.iter_mut().for_each(|row| row.key = keys.of_row[row.row as usize]);
+            let slots = self.find_slots(false, keys, rows);
+            for row in &mut *rows {
+                row.key = slots[row.key as usize];
+                self.entities.touch(row.key);
+            }
         }
-        rows
+        for row in rows {
+            let greatest = &mut self.greatest[row.key as usize];
+            *greatest = (*greatest).max(row.at);
+        }
     }
 
     fn fold_rows(&mut self, columns: &Columns, rows: &[Row]) {
         let plan = Arc::clone(&self.plan);
         let inputs = Inputs::new(&plan, columns);
         for (slot, (spec, input)) in plan.slots.iter().zip(&inputs.0).enumerate() {
-            let column = Column { cells: &mut self.cells, slots: plan.slots.len(), slot };
+            let column = Column {
+                cells: &mut self.cells,
+                slots: plan.slots.len(),
+                slot,
+                partition: self.partition,
+            };
             aggregate::fold(spec, input, rows, column);
         }
     }
 
-    /// The slot of a batch's distinct key, looked up once per batch.
-    #[inline]
-    fn resolve(&mut self, is_stream: bool, keys: &Keys<'_>, key: u32, slots: &mut [u32]) -> u32 {
-        let slot = slots[key as usize];
-        if slot != UNRESOLVED {
-            return slot;
+    /// Slots by index of distinct key, for the keys that rows name; each is looked up once per batch.
+    fn find_slots(&mut self, is_stream: bool, keys: &Keys<'_>, rows: &[Row]) -> Vec<u32> {
+        let mut slots = vec![UNUSED; keys.distinct.len()];
+        rows.iter().for_each(|row| slots[row.key as usize] = WANTED);
+        for (index, slot) in slots.iter_mut().enumerate() {
+            if *slot != WANTED {
+                continue;
+            }
+            let (hash, text) = (keys.distinct[index].hash, keys.text(index as u32));
+            *slot =
+                if is_stream { self.stream_slot(hash, text) } else { self.entity_slot(hash, text) };
+            let table = if is_stream { &mut self.streams } else { &mut self.entities };
+            table.entries[*slot as usize].used = self.batches;
         }
-        let (hash, text) = (keys.distinct[key as usize].hash, keys.text(key));
-        let slot =
-            if is_stream { self.stream_slot(hash, text) } else { self.entity_slot(hash, text) };
-        let table = if is_stream { &mut self.streams } else { &mut self.entities };
-        table.entries[slot as usize].used = self.batches;
-        slots[key as usize] = slot;
-        slot
+        slots
     }
 
     /// The slot of a stream key, made empty if memory does not hold it.
