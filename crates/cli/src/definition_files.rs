@@ -20,9 +20,13 @@ macro_rules! built_in {
 built_in! {
     "sources/catalog.toml",
     "sources/clickstream.toml",
+    "groups/item_attributes.examples.toml",
     "groups/item_attributes.toml",
+    "groups/item_popularity.examples.toml",
     "groups/item_popularity.toml",
+    "groups/user_activity.examples.toml",
     "groups/user_activity.toml",
+    "groups/user_interest.examples.toml",
     "groups/user_interest.toml",
     "models/ranker.toml",
 }

@@ -42,7 +42,11 @@ impl Default for Settings {
             log: "embedded".to_owned(),
             store: "embedded".to_owned(),
             partitions: 4,
-            telemetry: telemetry::Settings::default(),
+            telemetry: telemetry::Settings {
+                // The embedded database tells of every table that it opens.
+                filter: "info,fjall=warn,lsm_tree=warn".to_owned(),
+                ..telemetry::Settings::default()
+            },
             updater: online::updater::Settings::default(),
             item_table: online::item_table::Settings::default(),
             service: online::service::Settings::default(),
