@@ -69,6 +69,14 @@ pub(crate) enum Command {
         #[arg(long)]
         digest: bool,
     },
+    /// The log as Parquet: adds what is new
+    Archive,
+    /// From the archive: sequences and candidate indexes
+    Backfill,
+    /// Retriever, training set, ranker; makes the new bundle active
+    Train,
+    /// Replay what was served and compare it byte for byte
+    Parity,
     /// The registry of bundles
     Models {
         #[command(subcommand)]

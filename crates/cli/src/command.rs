@@ -1,11 +1,15 @@
 //! The commands, one file each: settings → build → run → drain.
 
+pub(crate) mod archive;
+pub(crate) mod backfill;
 mod bench;
 mod check;
 mod import;
 mod models;
+pub(crate) mod parity;
 mod status;
 mod topics;
+pub(crate) mod train;
 mod update;
 
 use std::future::Future;
@@ -54,6 +58,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Check { dir } => check::run(&context, dir),
         Command::Import(args) => block_on(import::run(context, args)),
+        Command::Archive => block_on(archive::run(context)),
+        Command::Backfill => block_on(backfill::run(context)),
+        Command::Train => block_on(train::run(context)),
+        Command::Parity => block_on(parity::run(context)),
         Command::Topics { command } => block_on(topics::run(context, command)),
         Command::Update { drain } => block_on(update::run(context, drain)),
         Command::Status { digest } => block_on(status::run(context, digest)),

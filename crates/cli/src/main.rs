@@ -14,6 +14,7 @@ mod definition_files;
 mod import;
 mod output;
 mod settings;
+mod watch;
 
 use std::process::ExitCode;
 

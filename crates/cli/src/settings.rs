@@ -32,6 +32,24 @@ pub(crate) struct Settings {
     pub(crate) service: online::service::Settings,
     pub(crate) retriever: models::retriever::Settings,
     pub(crate) ranker: models::ranker::Settings,
+    pub(crate) train: Train,
+}
+
+/// What a training learns from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Train {
+    /// Share of the events that the ranker learns from, the last ones by whole days; the retriever
+    /// learns from those before.
+    pub(crate) ranker_share: f64,
+    /// Positions of the ranker at most; more are sampled.
+    pub(crate) positions_max: usize,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self { ranker_share: 0.5, positions_max: 60_000 }
+    }
 }
 
 impl Default for Settings {
@@ -52,6 +70,7 @@ impl Default for Settings {
             service: online::service::Settings::default(),
             retriever: models::retriever::Settings::default(),
             ranker: models::ranker::Settings::default(),
+            train: Train::default(),
         }
     }
 }
@@ -65,6 +84,9 @@ impl Settings {
         }
         if let Err(error) = self.telemetry.check() {
             return Err(Invalid::new("telemetry.filter", error.to_string(), "write `info`"));
+        }
+        if !(self.train.ranker_share > 0.0 && self.train.ranker_share < 1.0) {
+            return Err(Invalid::new("train.ranker_share", "is out of range", "give 0.5"));
         }
         self.updater.check()?;
         self.item_table.check()?;

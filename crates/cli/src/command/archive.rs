@@ -1,0 +1,57 @@
+//! `twofold archive`: the log as Parquet.
+
+use batch::Archive;
+use batch::archive::{self, Report};
+use definitions::Definitions;
+
+use super::Context;
+use crate::data::Data;
+use crate::watch;
+
+pub(super) async fn run(context: Context) -> anyhow::Result<()> {
+    let definitions = context.definitions()?;
+    let data = context.open(&definitions).await?;
+    let report = archive(&context, &data, &definitions).await?;
+    let json = serde_json::json!({
+        "records": report.records,
+        "files": report.files,
+        "bytes": report.bytes,
+        "rejected": &report.rejected,
+    });
+    context.output.result(&json, || {
+        format!("{} records in {} new files, {} bytes", report.records, report.files, report.bytes)
+    })
+}
+
+/// Where the archive of a data directory is.
+pub(crate) fn of(context: &Context) -> Archive {
+    Archive::new(context.settings.data.join("archive"))
+}
+
+/// Adds what the log has beyond the archive: the sources' topics and `served`.
+///
+/// # Errors
+/// When the log or the disk fail, or the archive is damaged.
+pub(crate) async fn archive(
+    context: &Context,
+    data: &Data,
+    definitions: &Definitions,
+) -> anyhow::Result<Report> {
+    let archive = of(context);
+    let settings = archive::Settings::default();
+    let watch = watch::bars();
+    let mut sum = Report::default();
+    let sources = definitions.sources.iter().map(|source| (source.topic.as_str(), Some(source)));
+    let served = [(context.settings.service.served_topic.as_str(), None)];
+    for (topic, source) in sources.chain(served) {
+        let report =
+            archive::write(&*data.log, &archive, topic, source, &settings, &*watch).await?;
+        sum.records += report.records;
+        sum.files += report.files;
+        sum.bytes += report.bytes;
+        for (reason, count) in report.rejected {
+            *sum.rejected.entry(reason).or_default() += count;
+        }
+    }
+    Ok(sum)
+}

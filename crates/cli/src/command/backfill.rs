@@ -1,0 +1,99 @@
+//! `twofold backfill`: from the archive's Parquet to what training and serving need: visitors'
+//! sequences and the candidate indexes to serve. Reads no log, so it runs beside a live service.
+
+use std::path::PathBuf;
+
+use batch::history::History;
+use batch::plan::{Engine, EngineSettings};
+use batch::{Records, indexes};
+use definitions::Definitions;
+use record::EventTime;
+use serde::Serialize;
+
+use super::{Context, archive};
+use crate::watch;
+
+/// What a back-fill made.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// Admitted events.
+    pub(crate) events: u64,
+    /// Visitors.
+    pub(crate) sequences: u64,
+    /// Items.
+    pub(crate) items: usize,
+    /// Digest of the indexes to serve.
+    pub(crate) indexes: String,
+    /// They know what happened before this, in microseconds since the epoch.
+    pub(crate) cut_us: i64,
+}
+
+pub(super) async fn run(context: Context) -> anyhow::Result<()> {
+    let definitions = context.definitions()?;
+    let report = backfill(&context, &definitions).await?;
+    context.output.result(&report, || {
+        format!(
+            "{} events of {} visitors and {} items; indexes {}",
+            report.events, report.sequences, report.items, report.indexes
+        )
+    })
+}
+
+/// Where visitors' sequences are.
+pub(crate) fn sequences(context: &Context) -> PathBuf {
+    context.settings.data.join("training").join("sequences.parquet")
+}
+
+/// Where indexes are.
+pub(crate) fn indexes(context: &Context) -> indexes::Store {
+    indexes::Store::new(context.settings.data.join("indexes"))
+}
+
+/// The engine of batch jobs; sorts spill into the data directory's disk.
+pub(crate) fn engine(context: &Context) -> anyhow::Result<Engine> {
+    let spill = context.settings.data.join("tmp");
+    std::fs::create_dir_all(&spill)?;
+    Ok(Engine::new(&EngineSettings { spill_dir: Some(spill), ..EngineSettings::default() })?)
+}
+
+/// The history that the archive holds.
+///
+/// # Errors
+/// When there is no archive, or it is damaged.
+pub(crate) async fn history(
+    context: &Context,
+    definitions: &Definitions,
+    engine: &Engine,
+) -> anyhow::Result<(Records, History)> {
+    let records = Records::Archive(archive::of(context));
+    let history = History::read(engine, &records, definitions, watch::bars()).await?;
+    Ok((records, history))
+}
+
+/// Writes sequences and the indexes to serve.
+///
+/// # Errors
+/// When there is nothing in the archive, or it or the disk fail.
+pub(crate) async fn backfill(
+    context: &Context,
+    definitions: &Definitions,
+) -> anyhow::Result<Report> {
+    let (_, history) = history(context, definitions, &engine(context)?).await?;
+    let found = indexes::of_everything(&history).ok_or_else(|| {
+        anyhow::anyhow!(
+            "the archive holds no event that counts: import some and run `twofold archive`"
+        )
+    })?;
+    let store = indexes(context);
+    store.set_latest(&found)?;
+    let path = sequences(context);
+    std::fs::create_dir_all(path.parent().expect("it lies in a directory"))?;
+    let sequences = history.write_sequences(&path, EventTime(i64::MAX))?;
+    Ok(Report {
+        events: history.events.len() as u64,
+        sequences,
+        items: history.items.len(),
+        indexes: found.digest_hex(),
+        cut_us: found.cut_us,
+    })
+}
