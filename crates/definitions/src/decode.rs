@@ -75,7 +75,7 @@ pub enum Reason {
     KeyFlood,
     /// An expression failed on this row alone.
     Expression,
-    /// A scaled value beyond ± 2^53.
+    /// A scaled value beyond ± 2^53, or a text longer than a feature may keep.
     OutOfRange,
 }
 

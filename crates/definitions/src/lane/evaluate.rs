@@ -11,6 +11,10 @@ use super::{Columns, Conversion, Lane, LaneExpression, Operation, SCALED_MAX};
 use crate::decode::KEY_BYTES_MAX;
 use crate::{EventBatch, Reason, Rejection};
 
+/// The longest text that a feature keeps, in bytes. A state may hold one per entry and tile, so without
+/// a bound a few records could make a state that no store takes.
+const TEXT_BYTES_MAX: usize = 4096;
+
 /// A row that a column has no value for, and why.
 type Failure = (usize, Reason, String);
 
@@ -94,11 +98,25 @@ impl LaneExpression {
         let mut failures: Vec<Failure> =
             failed.into_iter().map(|(row, reason)| (row, Reason::Expression, reason)).collect();
         let column = match self.conversion {
-            Conversion::Plain => values,
+            Conversion::Plain => {
+                long_texts(&values, &mut failures);
+                values
+            }
             Conversion::Filter => filter(&values),
             Conversion::Scaled(scale) => scaled(&values, scale, &mut failures),
         };
         (column, failures)
+    }
+}
+
+fn long_texts(values: &ArrayRef, failures: &mut Vec<Failure>) {
+    let Some(texts) = values.as_string_opt::<i32>() else { return };
+    for (row, ends) in texts.value_offsets().windows(2).enumerate() {
+        let bytes = (ends[1] - ends[0]) as usize;
+        if bytes > TEXT_BYTES_MAX && texts.is_valid(row) {
+            let detail = format!("text of {bytes} bytes; expected at most {TEXT_BYTES_MAX}");
+            failures.push((row, Reason::OutOfRange, detail));
+        }
     }
 }
 
