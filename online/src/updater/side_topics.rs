@@ -13,9 +13,15 @@ use super::context::Context;
 use super::retry::retry;
 use super::{Error, counters};
 
-/// Larger originals are left out; their position says where they are. The log takes 1 MiB a record,
-/// and escaping can make six bytes of one.
-const ORIGINAL_BYTES_MAX: usize = 150 << 10;
+/// Larger originals are left out; their position says where they are. A log takes
+/// [`event_log::RECORD_BYTES_MAX`], and escaping can make six bytes of one.
+const VALUE_BYTES_MAX: usize = 150 << 10;
+
+/// Larger keys are left out too, and the record is filed under its id.
+const KEY_BYTES_MAX: usize = 4 << 10;
+
+/// A detail may quote what was found; a person reads no more than this.
+const DETAIL_BYTES_MAX: usize = 1000;
 
 /// One late record or dead letter, as its topic holds it: a JSON object.
 #[derive(Debug, Serialize)]
@@ -47,8 +53,8 @@ enum Original<'a> {
 }
 
 impl<'a> Original<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        if bytes.len() > ORIGINAL_BYTES_MAX {
+    fn of(bytes: &'a [u8], bytes_max: usize) -> Self {
+        if bytes.len() > bytes_max {
             return Self::LeftOut { bytes: bytes.len() };
         }
         match std::str::from_utf8(bytes) {
@@ -88,10 +94,16 @@ impl SideRecords {
                 .find_map(|rejections| detail(rejections, row))
                 .unwrap_or_default();
             let record = &records[row];
-            let (key, value) = (Original::of(&record.key), Original::of(&record.value));
+            let key = Original::of(&record.key, KEY_BYTES_MAX);
+            let value = Original::of(&record.value, VALUE_BYTES_MAX);
             side.left_out += usize::from(matches!(value, Original::LeftOut { .. }));
+            let id = format!("{}/{}/{}", lane.id, record.partition, record.offset);
+            let filed_under = match key {
+                Original::LeftOut { .. } => id.clone().into_bytes(),
+                _ => record.key.clone(),
+            };
             let dropped = Dropped {
-                id: format!("{}/{}/{}", lane.id, record.partition, record.offset),
+                id,
                 source: &lane.source.name,
                 entity: &lane.entity,
                 topic: &lane.source.topic,
@@ -105,7 +117,7 @@ impl SideRecords {
                 value,
             };
             let value = serde_json::to_vec(&dropped).expect("text and numbers are JSON");
-            let new = NewRecord { key: record.key.clone(), value };
+            let new = NewRecord { key: filed_under, value };
             match verdict {
                 Verdict::Late => side.late.push(new),
                 _ => side.dead_letters.push(new),
@@ -139,7 +151,8 @@ impl SideRecords {
 
 fn detail(rejections: &[Rejection], row: usize) -> Option<&str> {
     let at = rejections.binary_search_by_key(&row, |rejection| rejection.row).ok()?;
-    Some(&rejections[at].detail)
+    let detail = &rejections[at].detail;
+    Some(&detail[..detail.floor_char_boundary(DETAIL_BYTES_MAX)])
 }
 
 #[cfg(test)]
@@ -148,10 +161,15 @@ mod tests {
 
     #[test]
     fn originals_survive_as_text_or_hexadecimal() {
-        let json = |bytes: &[u8]| serde_json::to_string(&Original::of(bytes)).unwrap();
+        let json = |bytes: &[u8]| serde_json::to_string(&Original::of(bytes, 9)).unwrap();
         assert_eq!(json(b"{\"a\":1}"), r#"{"text":"{\"a\":1}"}"#);
         assert_eq!(json(&[0xff, 0x00]), r#"{"hex":"ff00"}"#);
-        let large = vec![b'x'; ORIGINAL_BYTES_MAX + 1];
-        assert_eq!(json(&large), format!(r#"{{"left_out":{{"bytes":{}}}}}"#, large.len()));
+        assert_eq!(json(b"0123456789"), r#"{"left_out":{"bytes":10}}"#);
+    }
+
+    #[test]
+    fn the_worst_that_escaping_can_do_fits_into_a_record() {
+        let worst = 6 * (VALUE_BYTES_MAX + KEY_BYTES_MAX + DETAIL_BYTES_MAX) + KEY_BYTES_MAX;
+        assert!(worst + 4096 < event_log::RECORD_BYTES_MAX);
     }
 }

@@ -86,3 +86,43 @@ fn an_updater_that_stalled_past_a_ttl_says_the_same() {
         );
     });
 }
+
+#[test]
+fn monstrous_records_are_dead_letters_and_stop_nobody() {
+    use event_log::NewRecord;
+    block_on(async {
+        let world = World::new(34).await;
+        let now = world.clock.now();
+        let category = |id: &str, bytes: usize| {
+            let mut record = view(id, "ann", "i1", now);
+            let text = String::from_utf8(record.value).unwrap();
+            let field = format!(",\"category\":\"{}\"}}", "c".repeat(bytes));
+            record.value = text.replace('}', &field).into_bytes();
+            record
+        };
+        let control = vec![1; 300_000];
+        let monsters = vec![
+            view("a", &"v".repeat(100_000), "i1", now),
+            view("b", "ann", &"i".repeat(100_000), now),
+            category("c", 500_000),
+            NewRecord { key: control.clone(), value: control[..140_000].to_vec() },
+            NewRecord { key: b"k".to_vec(), value: control },
+        ];
+        world.append("clickstream", monsters).await;
+        world.append("clickstream", vec![category("d", 100), view("e", "ann", "i2", now)]).await;
+        let handle = world.drain(settings()).await;
+        let lanes =
+            status(world.log.as_ref(), world.store.as_ref(), &world.lanes, false).await.unwrap();
+        let of = |entity: &str| {
+            let lanes = lanes.iter().filter(|l| l.source == "clickstream" && l.entity == entity);
+            lanes.fold((0, 0), |(a, d), lane| (a + lane.applied, d + lane.dead_lettered))
+        };
+        assert_eq!(of("visitor"), (2, 5), "an item id that long is no text to keep either");
+        assert_eq!(of("item"), (3, 4), "the item's lane keeps no category");
+        assert_eq!(handle.counters().dead_letters_written, 9);
+        assert!(handle.counters().originals_left_out > 0);
+        let dead = read_all(world.log.as_ref(), "dead-letter").await;
+        assert_eq!(dead.len(), 9);
+        assert!(dead.iter().all(|letter| letter["detail"].as_str().unwrap().len() <= 1000));
+    });
+}
