@@ -39,8 +39,9 @@ impl Golden {
         let found = ranker.score(&self.inputs.concat(), self.scores.len());
         for (row, (&found, &expected)) in found.iter().zip(&self.scores).enumerate() {
             let tolerance = self.tolerance * (1.0 + expected.abs());
-            // Written so that a NaN on either side is a difference.
-            if !((found - expected).abs() <= tolerance) {
+            // Asked this way round, a NaN on either side is a difference.
+            let near = (found - expected).abs() <= tolerance;
+            if !near {
                 return Err(Error::Golden { row, found, expected, tolerance });
             }
         }

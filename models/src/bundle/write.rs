@@ -63,7 +63,8 @@ impl Draft {
         let mut out =
             vec![("ranker.safetensors".to_owned(), tensors::encode(self.ranker.tensors()))];
         if let Some(retriever) = &self.retriever {
-            let items = serde_json::to_vec(retriever.items()).expect("a list of strings");
+            let ids: Vec<&str> = retriever.items().iter().map(|id| &**id).collect();
+            let items = serde_json::to_vec(&ids).expect("a list of strings");
             out.push(("items.json".to_owned(), items));
             let bytes = tensors::encode(&retriever.tensors());
             out.push(("retriever.safetensors".to_owned(), bytes));

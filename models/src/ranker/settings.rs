@@ -31,11 +31,11 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             seed: 1,
-            epochs_max: 12,
-            patience: 2,
-            positions_per_batch: 128,
-            learning_rate: 4e-3,
-            weight_decay: 1e-3,
+            epochs_max: 15,
+            patience: 3,
+            positions_per_batch: 32,
+            learning_rate: 2e-3,
+            weight_decay: 1e-2,
             hidden: [32, 16],
             validation_share: 0.1,
             task_weights: [1.0, 0.5, 0.5],
