@@ -77,6 +77,16 @@ pub(crate) enum Command {
     Train,
     /// Replay what was served and compare it byte for byte
     Parity,
+    /// All roles in one process, until stopped
+    Up {
+        #[command(flatten)]
+        listen: Listen,
+    },
+    /// The gRPC service without an updater
+    Serve {
+        #[command(flatten)]
+        listen: Listen,
+    },
     /// The registry of bundles
     Models {
         #[command(subcommand)]
@@ -150,4 +160,12 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 200_000)]
         events: usize,
     },
+}
+
+/// Where the service listens.
+#[derive(Debug, Args)]
+pub(crate) struct Listen {
+    /// Address and port; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDR:PORT")]
+    pub(crate) listen: String,
 }

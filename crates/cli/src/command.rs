@@ -7,6 +7,7 @@ mod check;
 mod import;
 mod models;
 pub(crate) mod parity;
+mod serve;
 mod status;
 mod topics;
 pub(crate) mod train;
@@ -65,6 +66,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Topics { command } => block_on(topics::run(context, command)),
         Command::Update { drain } => block_on(update::run(context, drain)),
         Command::Status { digest } => block_on(status::run(context, digest)),
+        Command::Up { listen } => block_on(serve::run(context, listen.listen, true)),
+        Command::Serve { listen } => block_on(serve::run(context, listen.listen, false)),
         Command::Models { command } => models::run(&context, command),
         Command::Bench { command } => block_on(bench::run(context, command)),
     }

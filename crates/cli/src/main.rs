@@ -13,6 +13,7 @@ mod data;
 mod definition_files;
 mod import;
 mod output;
+mod roles;
 mod settings;
 mod watch;
 

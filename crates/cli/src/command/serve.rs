@@ -1,0 +1,51 @@
+//! `twofold serve` and `twofold up`: the service, with or without the updater beside it.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use online::service::Tables;
+use runtime::exit::{Code, With};
+use runtime::shutdown;
+use tokio::net::TcpListener;
+
+use super::Context;
+use super::update::watch;
+use crate::roles::{self, OnDisk, Plan};
+
+/// Listens, tells where on stdout (one JSON line), and serves until SIGINT or SIGTERM.
+pub(super) async fn run(context: Context, listen: String, updater: bool) -> anyhow::Result<()> {
+    let definitions = context.definitions()?;
+    let data = context.open(&definitions).await?;
+    let listener = TcpListener::bind(&listen)
+        .await
+        .with_context(|| format!("--listen {listen}: expected ADDRESS:PORT that is free"))
+        .exit(Code::Configuration)?;
+    let shutdown = shutdown::on_signal()?;
+    let tables = Tables::default();
+    let mut disk = OnDisk::new(&context.settings, &definitions)?;
+    if let Err(error) = disk.refresh(&tables, None) {
+        tracing::error!(%error, "starting without what the disk should have");
+    }
+    let plan = Plan {
+        definitions,
+        updater,
+        pinned: None,
+        tables: tables.clone(),
+        clock: context.clock.clone(),
+    };
+    let starting = roles::start(&context.settings, &data, plan, listener);
+    let Some(running) = shutdown.unless(starting).await else { return Ok(()) };
+    let running = running?;
+    if let Some(updater) = &running.updater {
+        watch(updater.clone()).await;
+        if let Some(towers) = tables.current().bundle.as_ref().and_then(|b| b.towers.clone()) {
+            updater.set_embeddings(vec![towers]);
+        }
+    }
+    println!("{}", serde_json::json!({ "listening": running.address.to_string() }));
+    std::io::stdout().flush()?;
+    let following = tokio::spawn(disk.follow(tables, running.updater.clone()));
+    let result = running.until(shutdown).await;
+    following.abort();
+    result
+}

@@ -1,0 +1,191 @@
+//! Updater, item table and service in one process, put together and taken down.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use batch::indexes::Store;
+use definitions::Definitions;
+use fold::Embedding;
+use models::Registry;
+use online::item_table::{self, ItemTable};
+use online::service::{self, Loaded, Service, Tables};
+use online::updater::{self, Updater};
+use runtime::clock::Clock;
+use runtime::shutdown::{self, Shutdown, Trigger};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::data::Data;
+use crate::settings::Settings;
+
+/// How often indexes and bundle are looked for on the disk.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is started.
+pub(crate) struct Plan {
+    pub(crate) definitions: Arc<Definitions>,
+    /// Runs the updater, too.
+    pub(crate) updater: bool,
+    /// Shows this table; `None`: one that follows the store.
+    pub(crate) pinned: Option<ItemTable>,
+    pub(crate) tables: Tables,
+    pub(crate) clock: Clock,
+}
+
+/// Roles that run until they are told to stop.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) service: service::Handle,
+    pub(crate) updater: Option<updater::Handle>,
+    pub(crate) items: ItemTable,
+    stop: Trigger,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+/// Starts them; when it returns the updater has caught up and the service listens.
+pub(crate) async fn start(
+    settings: &Settings,
+    data: &Data,
+    plan: Plan,
+    listener: TcpListener,
+) -> anyhow::Result<Running> {
+    let (stop, stopped) = shutdown::channel();
+    let lanes = plan.definitions.lanes();
+    let mut tasks = JoinSet::new();
+    let mut updater_handle = None;
+    if plan.updater {
+        let parts = data.updater(lanes.clone());
+        let (updater, handle) = Updater::open(settings.updater.clone(), parts).await?;
+        let stopped = stopped.clone();
+        tasks.spawn(async move { Ok(updater.run(stopped).await?) });
+        tokio::select! {
+            () = handle.caught_up() => {}
+            // It only ends early if it failed.
+            Some(ended) = tasks.join_next() => {
+                ended??;
+                anyhow::bail!("the updater ended before it had caught up");
+            }
+        }
+        updater_handle = Some(handle);
+    }
+    let items = match plan.pinned {
+        Some(table) => table,
+        None => {
+            let parts = item_table::Parts {
+                log: Arc::clone(&data.log),
+                store: Arc::clone(&data.store),
+                lanes: lanes.clone(),
+                updater: updater_handle.clone(),
+                clock: plan.clock.clone(),
+            };
+            let (table, refresher) = item_table::open(settings.item_table.clone(), parts).await?;
+            let stopped = stopped.clone();
+            tasks.spawn(async move { Ok(refresher.run(stopped).await?) });
+            table
+        }
+    };
+    let parts = service::Parts {
+        log: Arc::clone(&data.log),
+        store: Arc::clone(&data.store),
+        definitions: plan.definitions,
+        lanes,
+        item_table: items.clone(),
+        tables: plan.tables,
+        clock: plan.clock,
+        entropy: data.entropy.clone(),
+        updater: updater_handle.clone(),
+    };
+    let service = Service::new(settings.service.clone(), parts).await?;
+    let handle = service.handle();
+    let address = listener.local_addr()?;
+    tasks.spawn(async move { Ok(service.serve(listener, stopped).await?) });
+    Ok(Running { address, service: handle, updater: updater_handle, items, stop, tasks })
+}
+
+impl Running {
+    /// Waits until `shutdown` or until a role fails, then stops all.
+    pub(crate) async fn until(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let mut failed = Ok(());
+        tokio::select! {
+            () = shutdown.wait() => {}
+            Some(ended) = self.tasks.join_next() => failed = ended.map_err(Into::into).and_then(|r| r),
+        }
+        failed.and(self.stop().await)
+    }
+
+    /// Stops all and waits for them.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.shut_down();
+        let mut result = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            result = result.and(ended.map_err(Into::into).and_then(|r| r));
+        }
+        result
+    }
+}
+
+/// Indexes and bundle on the disk, and what of them is installed.
+pub(crate) struct OnDisk {
+    pub(crate) definitions: Arc<Definitions>,
+    pub(crate) indexes: Store,
+    pub(crate) registry: Registry,
+    pub(crate) model: String,
+    seen_indexes: Option<String>,
+    seen_bundle: Option<(u64, String)>,
+}
+
+impl OnDisk {
+    pub(crate) fn new(settings: &Settings, definitions: &Arc<Definitions>) -> anyhow::Result<Self> {
+        Ok(Self {
+            definitions: Arc::clone(definitions),
+            indexes: Store::new(settings.data.join("indexes")),
+            registry: Registry::open(&settings.data.join("models"))?,
+            model: settings.service.model.clone(),
+            seen_indexes: None,
+            seen_bundle: None,
+        })
+    }
+
+    /// Installs what changed. A bundle that is refused leaves the old one; both are logged.
+    pub(crate) fn refresh(
+        &mut self,
+        tables: &Tables,
+        updater: Option<&updater::Handle>,
+    ) -> anyhow::Result<()> {
+        if let Some(latest) = self.indexes.latest()?
+            && self.seen_indexes.as_ref() != Some(&latest.digest)
+        {
+            if let Some(indexes) = self.indexes.load(&latest.digest)? {
+                tables.install_indexes(indexes);
+            }
+            self.seen_indexes = Some(latest.digest);
+        }
+        let active = self.registry.active()?;
+        if let Some(digest) = active.digest() {
+            let now = (active.generation, digest.to_owned());
+            if self.seen_bundle.as_ref() != Some(&now) {
+                let dir = self.registry.dir(digest);
+                let lanes = self.definitions.lanes();
+                self.seen_bundle = Some(now);
+                tables.try_install(Loaded::open(&self.definitions, &lanes, &self.model, &dir))?;
+                let towers = tables.current().bundle.as_ref().and_then(|b| b.towers.clone());
+                if let (Some(updater), Some(towers)) = (updater, towers) {
+                    updater.set_embeddings(vec![towers as Arc<dyn Embedding>]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the disk for ever.
+    pub(crate) async fn follow(mut self, tables: Tables, updater: Option<updater::Handle>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let looked = tokio::task::block_in_place(|| self.refresh(&tables, updater.as_ref()));
+            if let Err(error) = looked {
+                tracing::error!(%error, "indexes or bundle on the disk");
+            }
+        }
+    }
+}
