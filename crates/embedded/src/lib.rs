@@ -35,6 +35,9 @@ const CACHE_BYTES: u64 = 64 << 20;
 /// Threads for flushes and compactions, few because the machine has other work.
 const WORKER_THREADS: usize = 2;
 
+/// Journal kept on the disk; what it holds is read again at every opening.
+const JOURNAL_BYTES_MAX: u64 = 128 << 20;
+
 /// When the journal is synced to the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SyncMode {
@@ -193,7 +196,10 @@ impl Database {
 }
 
 fn builder(path: &Path) -> fjall::DatabaseBuilder<fjall::Database> {
-    fjall::Database::builder(path).cache_size(CACHE_BYTES).worker_threads(WORKER_THREADS)
+    fjall::Database::builder(path)
+        .cache_size(CACHE_BYTES)
+        .worker_threads(WORKER_THREADS)
+        .max_journaling_size(JOURNAL_BYTES_MAX)
 }
 
 /// Creates the database under another name and renames it when it is whole: the library cannot open
