@@ -39,6 +39,7 @@ impl Data {
             sync: opening.sync,
             crash_at: opening.crash_at,
             started_ms: Some(clock.append_time().0),
+            ..Options::default()
         };
         let database = Database::open_with(directory, options)?;
         let entropy = Entropy::system();

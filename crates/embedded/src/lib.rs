@@ -56,6 +56,9 @@ pub struct Options {
     pub sync: SyncMode,
     /// Where to abort the process, in tests of crashes.
     pub crash_at: Option<crash::CrashPoint>,
+    /// Bytes of new entries that a keyspace holds in memory before it writes them as a table; the
+    /// library's 64 MiB if not said. Counts when a keyspace is created.
+    pub memtable_bytes: Option<u64>,
     /// Now, in milliseconds since the Unix epoch, told to whoever finds the directory taken.
     pub started_ms: Option<i64>,
 }
@@ -77,6 +80,7 @@ struct Shared {
     inner: fjall::Database,
     directory: PathBuf,
     sync: SyncMode,
+    memtable_bytes: Option<u64>,
     group: GroupSync,
     crash: Option<crash::Armed>,
     _ownership: Ownership,
@@ -109,6 +113,7 @@ impl Database {
                 inner,
                 directory: directory.to_owned(),
                 sync: options.sync,
+                memtable_bytes: options.memtable_bytes,
                 group: GroupSync::default(),
                 crash: options.crash_at.map(crash::Armed::new),
                 _ownership: ownership,
@@ -141,7 +146,10 @@ impl Database {
     pub fn keyspace(&self, name: &str) -> Result<Keyspace, Error> {
         self.shared
             .inner
-            .keyspace(name, KeyspaceCreateOptions::default)
+            .keyspace(name, || match self.shared.memtable_bytes {
+                Some(bytes) => KeyspaceCreateOptions::default().max_memtable_size(bytes),
+                None => KeyspaceCreateOptions::default(),
+            })
             .map_err(|source| self.failed(source))
     }
 

@@ -21,7 +21,7 @@ const TOPIC: &str = "events";
 const PARTITIONS: u32 = 2;
 const DIRECTORY: &str = "TWOFOLD_TEST_DIRECTORY";
 const CRASH_AT: &str = "TWOFOLD_TEST_CRASH_AT";
-const APPENDERS: &str = "TWOFOLD_TEST_APPENDERS";
+const WORK: &str = "TWOFOLD_TEST_WORK";
 const KILLS: u64 = 20;
 const SIGABRT: i32 = 6;
 const SIGKILL: i32 = 9;
@@ -37,27 +37,64 @@ fn told(name: &str) -> Option<String> {
 fn child() {
     let directory = told(DIRECTORY).expect("started by the tests below");
     let crash_at = told(CRASH_AT).map(|at| at.parse().unwrap());
-    let appenders = told(APPENDERS).unwrap().parse().unwrap();
+    let work = Work::parse(&told(WORK).unwrap());
     println!();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let options = Options { crash_at, ..Options::default() };
+        let options =
+            Options { crash_at, memtable_bytes: work.memtable_bytes, ..Options::default() };
         let log = Arc::new(open(Path::new(&directory), options));
         log.create(TOPIC, PARTITIONS).await.unwrap();
-        let appenders: Vec<_> =
-            (0..appenders).map(|appender| tokio::spawn(run(Arc::clone(&log), appender))).collect();
+        let appenders: Vec<_> = (0..work.appenders)
+            .map(|appender| tokio::spawn(run(Arc::clone(&log), appender, work)))
+            .collect();
         for appender in appenders {
             appender.await.unwrap();
         }
     });
 }
 
-async fn run(log: Arc<impl EventLog>, appender: usize) {
+async fn run(log: Arc<impl EventLog>, appender: usize, work: Work) {
     for i in 0.. {
-        let value = format!("{}:{appender}:{i}", std::process::id());
-        let record = NewRecord { key: value.clone().into_bytes(), value: value.clone().into() };
-        let appended = log.append(TOPIC, vec![record]).await.unwrap().remove(0).unwrap();
-        println!("ack {} {} {value}", appended.partition, appended.offset);
+        let names: Vec<_> = (0..work.records)
+            .map(|record| format!("{}:{appender}:{i}:{record}", std::process::id()))
+            .collect();
+        let records = names.iter().map(|name| NewRecord {
+            key: name.clone().into_bytes(),
+            value: format!("{name:x<width$}", width = work.bytes).into_bytes(),
+        });
+        let outcomes = log.append(TOPIC, records.collect()).await.unwrap();
+        for (name, outcome) in names.iter().zip(outcomes) {
+            let appended = outcome.unwrap();
+            println!("ack {} {} {name}", appended.partition, appended.offset);
+        }
+    }
+}
+
+/// What a child does.
+#[derive(Clone, Copy)]
+struct Work {
+    appenders: usize,
+    /// Per append.
+    records: usize,
+    /// Per value, at least.
+    bytes: usize,
+    memtable_bytes: Option<u64>,
+}
+
+impl Work {
+    const LITTLE: Self = Self { appenders: 1, records: 1, bytes: 0, memtable_bytes: None };
+
+    fn to_text(self) -> String {
+        let Self { appenders, records, bytes, memtable_bytes } = self;
+        format!("{appenders} {records} {bytes} {}", memtable_bytes.unwrap_or(0))
+    }
+
+    fn parse(text: &str) -> Self {
+        let numbers: Vec<_> = text.split(' ').map(|number| number.parse().unwrap()).collect();
+        let [appenders, records, bytes, memtable_bytes] = numbers[..] else { panic!("{text}") };
+        let memtable_bytes = (memtable_bytes > 0).then_some(memtable_bytes as u64);
+        Self { appenders, records, bytes, memtable_bytes }
     }
 }
 
@@ -79,11 +116,11 @@ impl Running {
     }
 }
 
-fn start(directory: &Path, crash_at: Option<String>, appenders: usize) -> Running {
+fn start(directory: &Path, crash_at: Option<String>, work: Work) -> Running {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "crash::child", "--nocapture"])
         .env(DIRECTORY, directory)
-        .env(APPENDERS, appenders.to_string())
+        .env(WORK, work.to_text())
         .envs(crash_at.map(|at| (CRASH_AT, at)))
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -93,7 +130,7 @@ fn start(directory: &Path, crash_at: Option<String>, appenders: usize) -> Runnin
     Running { child, stdout, output: String::new() }
 }
 
-/// (partition, offset) → value, as the child was told.
+/// (partition, offset) → key, as the child was told; keys are never used twice.
 type Acknowledged = BTreeMap<(Partition, Offset), String>;
 
 /// What the child printed to its end, whole lines only, and the signal it died of.
@@ -131,9 +168,10 @@ fn records(directory: &Path) -> BTreeMap<(Partition, Offset), Record> {
         }
         all
     });
-    let mut values: Vec<_> = all.iter().map(|record| &record.value).collect();
-    values.sort();
-    assert!(values.is_sorted_by(|a, b| a < b), "each record once");
+    assert!(all.iter().all(|record| record.value.starts_with(&record.key)), "whole values");
+    let mut keys: Vec<_> = all.iter().map(|record| &record.key).collect();
+    keys.sort();
+    assert!(keys.is_sorted_by(|a, b| a < b), "each record once");
     all.into_iter().map(|record| ((record.partition, record.offset), record)).collect()
 }
 
@@ -143,18 +181,39 @@ fn check_all_there(
     when: &str,
 ) {
     for (place, value) in acknowledged {
-        let found = records.get(place).map(|record| String::from_utf8_lossy(&record.value));
+        let found = records.get(place).map(|record| String::from_utf8_lossy(&record.key));
         assert_eq!(found.as_deref(), Some(&**value), "{when}: acknowledged at {place:?}");
     }
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_when_killed_at_random_moments() {
+    kill_and_check(Work { appenders: 4, ..Work::LITTLE });
+}
+
+/// Tables are written and compacted all the time, so that kills fall into that too.
+#[test]
+fn nothing_acknowledged_is_lost_when_killed_while_tables_are_written() {
+    let memtable_bytes = Some(64 << 10);
+    kill_and_check(Work { appenders: 2, records: 32, bytes: 1000, memtable_bytes });
+}
+
+/// Whether any keyspace has written a table.
+fn has_tables(directory: &Path) -> bool {
+    let keyspaces = std::fs::read_dir(directory.join("db/keyspaces")).unwrap();
+    // Keyspace 0 is the library's own.
+    keyspaces
+        .map(|keyspace| keyspace.unwrap().path())
+        .filter(|path| !path.ends_with("0"))
+        .any(|keyspace| std::fs::read_dir(keyspace.join("tables")).unwrap().next().is_some())
+}
+
+fn kill_and_check(work: Work) {
     let directory = tempfile::tempdir().unwrap();
     let mut all = Acknowledged::new();
     let (mut before, mut unacknowledged) = (0, 0);
     for kill in 0..KILLS {
-        let mut child = start(directory.path(), None, 4);
+        let mut child = start(directory.path(), None, work);
         // Spread over opening and appending by a fixed rule, so that a failure can be repeated.
         child.kill(kill % 2 == 0, kill * 7_919 % 173);
         let (acknowledged, signal) = acknowledged(child);
@@ -167,6 +226,7 @@ fn nothing_acknowledged_is_lost_when_killed_at_random_moments() {
         before = records.len();
     }
     assert!(all.len() > 100, "the children did append: {}", all.len());
+    assert_eq!(has_tables(directory.path()), work.memtable_bytes.is_some());
     assert!(unacknowledged > 0, "no kill came between a write and its answer");
 }
 
@@ -181,7 +241,7 @@ fn an_abort_at_each_point_of_the_log_loses_nothing_acknowledged() {
                 continue;
             }
             let directory = tempfile::tempdir().unwrap();
-            let child = start(directory.path(), Some(format!("{point}:{nth}")), 1);
+            let child = start(directory.path(), Some(format!("{point}:{nth}")), Work::LITTLE);
             let (acknowledged, signal) = acknowledged(child);
             assert_eq!(signal, Some(SIGABRT), "{point}:{nth} aborts");
             let records = records(directory.path());

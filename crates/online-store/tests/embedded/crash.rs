@@ -41,7 +41,9 @@ fn child() {
     println!();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let options = Options { crash_at, ..Options::default() };
+        // Small, so that tables are written all the time and kills fall into that too.
+        let memtable_bytes = Some(4 << 10);
+        let options = Options { crash_at, memtable_bytes, ..Options::default() };
         let pair = Pair::open(Path::new(&directory), options, told(DURABLE).is_some());
         pair.log.create(TOPIC, PARTITIONS).await.unwrap();
         let folds: Vec<_> = (0..PARTITIONS)
@@ -159,6 +161,16 @@ fn check(directory: &Path, said: &Said, when: &str) -> u64 {
     })
 }
 
+/// Whether any keyspace has written a table.
+fn has_tables(directory: &Path) -> bool {
+    let keyspaces = std::fs::read_dir(directory.join("db/keyspaces")).unwrap();
+    // Keyspace 0 is the library's own.
+    keyspaces
+        .map(|keyspace| keyspace.unwrap().path())
+        .filter(|path| !path.ends_with("0"))
+        .any(|keyspace| std::fs::read_dir(keyspace.join("tables")).unwrap().next().is_some())
+}
+
 #[test]
 fn the_state_is_never_ahead_of_the_log_when_killed_at_random_moments() {
     for durable in [false, true] {
@@ -173,6 +185,7 @@ fn the_state_is_never_ahead_of_the_log_when_killed_at_random_moments() {
             replayed += check(directory.path(), &said, &format!("kill {kill}"));
         }
         assert!(appended > 100, "the children did work: {appended}");
+        assert!(has_tables(directory.path()), "kills could fall into the writing of tables");
         assert!(replayed > 0, "no kill came between an append and its commit");
     }
 }
