@@ -8,6 +8,7 @@
 //!   becomes 0 after every arithmetic step, so that no comparison sees the sign of a NaN.
 //! - *Nothing wraps silently*: integer overflow is an error of its row.
 
+mod arithmetic;
 mod canonical;
 mod check;
 mod context;

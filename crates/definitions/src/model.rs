@@ -10,7 +10,7 @@ use datafusion::common::{DFSchema, TableReference};
 
 use crate::expression::{Error, Expression};
 use crate::hash::Hasher;
-use crate::{Definitions, Lane, suggest};
+use crate::{AggregateSpec, Definitions, Feature, Group, Lane, suggest};
 
 /// The ordered inputs of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,8 @@ pub struct Model {
     pub sources: Vec<String>,
     /// Inputs in order.
     pub inputs: Vec<ModelInput>,
-    /// BLAKE3 over the inputs and the hashes of every group that they name.
+    /// BLAKE3 over the inputs, the hashes of every group that they name and, where the model has candidate
+    /// sources, of the groups whose sequences and interest vectors those read.
     pub hash: [u8; 32],
 }
 
@@ -92,7 +93,8 @@ pub(crate) fn joined_schema(lanes: &[Arc<Lane>], sources: &[String]) -> Arc<DFSc
     Arc::new(schema)
 }
 
-/// What a model means: its sources, its inputs, and the groups that the inputs name.
+/// What a model means: its sources, its inputs, and the groups that either reads. A candidate source
+/// reads the visitor's sequence and interest vector, so they are meant wherever `source.*` is.
 pub(crate) fn hash(model: &Model, inputs: &[CompiledInput], lanes: &[Arc<Lane>]) -> [u8; 32] {
     let mut hasher = Hasher::new("model");
     for source in &model.sources {
@@ -105,7 +107,18 @@ pub(crate) fn hash(model: &Model, inputs: &[CompiledInput], lanes: &[Arc<Lane>])
     }
     let mut groups: Vec<_> = lanes.iter().flat_map(|lane| &lane.groups).collect();
     groups.sort_by(|a, b| a.name.cmp(&b.name));
-    for group in groups.iter().filter(|group| named.contains(group.name.as_str())) {
+    let has_sources = !model.sources.is_empty();
+    let is_read = |group: &Group| {
+        let by_sources = |feature: &Feature| {
+            matches!(
+                feature.aggregate,
+                AggregateSpec::Sequence { .. } | AggregateSpec::InterestVector { .. }
+            )
+        };
+        named.contains(group.name.as_str())
+            || (has_sources && group.features.iter().any(by_sources))
+    };
+    for group in groups.iter().filter(|group| is_read(group)) {
         hasher.text("group").text(&group.name).bytes(&group.hash);
     }
     hasher.finish()

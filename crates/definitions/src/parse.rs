@@ -8,6 +8,7 @@ mod feature;
 mod group;
 mod model;
 mod reader;
+mod section;
 mod source;
 mod words;
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue, SchemaError, plan_err};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DFSchema, DataFusionError, ExprSchema, SchemaError};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, ExprSchemable, Operator, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr};
+use datafusion::physical_expr::expressions::CastExpr;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::context::Context;
-use super::{Error, SQL_BYTES_MAX, check, functions};
+use super::{Error, SQL_BYTES_MAX, arithmetic, check, functions};
 use crate::suggest;
 
 /// Parses, resolves names and types, and refuses what is not allowed.
@@ -47,9 +47,24 @@ pub(super) fn logical(sql: &str, schema: &Arc<DFSchema>) -> Result<Expr, Error> 
         (planned, None) => planned.map_err(|error| describe(&error, schema))?,
     };
     check::allowed(&planned)?;
+    no_lists(&planned, schema)?;
     let coerced =
         simplifier(schema).coerce(planned, schema).map_err(|error| describe(&error, schema))?;
     Ok(coerced)
+}
+
+/// Sequences and vectors are for candidate sources and models' own inputs; in an expression they would
+/// be nothing but null or not null, and the joined row does not even carry them.
+fn no_lists(expr: &Expr, schema: &DFSchema) -> Result<(), Error> {
+    for column in expr.column_refs() {
+        let found = schema.data_type(column).map_err(|error| describe(&error, schema))?;
+        if matches!(found, DataType::List(_)) {
+            let name = column.flat_name();
+            let message = format!("`{name}` is a sequence or a vector: expressions cannot read it");
+            return Err(Error::new(message));
+        }
+    }
+    Ok(())
 }
 
 /// A second statement behind a semicolon, or a comment that swallows the rest, must not pass unseen.
@@ -69,14 +84,14 @@ pub(super) fn physical(
     schema: &Arc<DFSchema>,
 ) -> Result<(Arc<dyn PhysicalExpr>, DataType), Error> {
     let plan = || -> datafusion::common::Result<(Arc<dyn PhysicalExpr>, DataType)> {
-        let folded = expr.transform_up(fold_integers).map(|t| t.data)?;
+        let folded = expr.transform_up(arithmetic::fold_integers).map(|t| t.data)?;
         let simplified = simplifier(schema).simplify(folded)?;
         let data_type = simplified.get_type(schema)?;
         let canonical =
-            simplified.transform_up(|node| canonical_arithmetic(node, schema)).map(|t| t.data)?;
+            simplified.transform_up(|node| arithmetic::canonical(node, schema)).map(|t| t.data)?;
         let physical =
             create_physical_expr(&canonical, schema, &ExecutionProps::new(), &Default::default())?;
-        let physical = physical.transform_up(checked_overflow).map(|t| t.data)?;
+        let physical = physical.transform_up(arithmetic::checked).map(|t| t.data)?;
         let target = plain(&data_type);
         if target == data_type {
             return Ok((physical, data_type));
@@ -102,69 +117,6 @@ fn plain(data_type: &DataType) -> DataType {
 fn simplifier(schema: &Arc<DFSchema>) -> ExprSimplifier {
     // No start time is given, so nothing can fold a clock into a constant.
     ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(schema)).build())
-}
-
-/// Integer arithmetic of constants, checked: the simplifier's own would wrap.
-fn fold_integers(node: Expr) -> datafusion::common::Result<Transformed<Expr>> {
-    let Expr::BinaryExpr(binary) = &node else { return Ok(Transformed::no(node)) };
-    let (
-        Expr::Literal(ScalarValue::Int64(Some(left)), _),
-        Expr::Literal(ScalarValue::Int64(Some(right)), _),
-    ) = (binary.left.as_ref(), binary.right.as_ref())
-    else {
-        return Ok(Transformed::no(node));
-    };
-    let folded = match binary.op {
-        Operator::Plus => left.checked_add(*right),
-        Operator::Minus => left.checked_sub(*right),
-        Operator::Multiply => left.checked_mul(*right),
-        _ => return Ok(Transformed::no(node)),
-    };
-    match folded {
-        Some(value) => Ok(Transformed::yes(lit(value))),
-        None => plan_err!("`{left} {} {right}` overflows an integer of 64 bits", binary.op),
-    }
-}
-
-/// Rewrites a node after its children: floats that are made here are cleaned, integers are not negated
-/// (DataFusion's negation wraps) but subtracted from zero.
-fn canonical_arithmetic(
-    node: Expr,
-    schema: &DFSchema,
-) -> datafusion::common::Result<Transformed<Expr>> {
-    let made_here = match &node {
-        Expr::Literal(ScalarValue::Float64(Some(value)), metadata) => {
-            let clean = (!value.is_nan()).then_some(value + 0.0);
-            return Ok(Transformed::yes(Expr::Literal(
-                ScalarValue::Float64(clean),
-                metadata.clone(),
-            )));
-        }
-        Expr::Negative(inner) if inner.get_type(schema)?.is_signed_integer() => {
-            let zero = lit(ScalarValue::new_zero(&inner.get_type(schema)?)?);
-            return Ok(Transformed::yes(zero - inner.as_ref().clone()));
-        }
-        Expr::BinaryExpr(_) | Expr::Negative(_) => true,
-        Expr::Cast(cast) => !cast.expr.get_type(schema)?.is_integer(),
-        Expr::TryCast(cast) => !cast.expr.get_type(schema)?.is_integer(),
-        _ => false,
-    };
-    if made_here && node.get_type(schema)? == DataType::Float64 {
-        return Ok(Transformed::yes(functions::canonical().call(vec![node])));
-    }
-    Ok(Transformed::no(node))
-}
-
-fn checked_overflow(
-    node: Arc<dyn PhysicalExpr>,
-) -> datafusion::common::Result<Transformed<Arc<dyn PhysicalExpr>>> {
-    let Some(binary) = node.downcast_ref::<BinaryExpr>() else {
-        return Ok(Transformed::no(node));
-    };
-    if !matches!(binary.op(), Operator::Plus | Operator::Minus | Operator::Multiply) {
-        return Ok(Transformed::no(node));
-    }
-    Ok(Transformed::yes(Arc::new(binary.clone().with_fail_on_overflow(true))))
 }
 
 /// One line for a person, without DataFusion's backtrace.

@@ -100,6 +100,21 @@ fn every_change_of_meaning_changes_the_hashes_of_what_it_touches() {
     }
 }
 
+/// The candidate sources read sequences, so what they say depends on a group that no input names.
+#[test]
+fn a_model_with_sources_means_the_sequences_that_they_read() {
+    let ranker = |limit: &str, sources: &str| {
+        let mut files = changed("groups/user_interest.toml", "limit = 50", limit);
+        let model = files.iter_mut().find(|file| file.path == "models/ranker.toml").expect("it");
+        model.text = format!(
+            "[model]\nname = \"ranker\"\nsources = [{sources}]\n[[inputs]]\nname = \"a\"\nexpr = \"request.hour\"\n"
+        );
+        hashes(&files)["ranker"]
+    };
+    assert_ne!(ranker("limit = 50", "\"covisit\""), ranker("limit = 51", "\"covisit\""));
+    assert_eq!(ranker("limit = 50", ""), ranker("limit = 51", ""));
+}
+
 #[test]
 fn the_whole_and_the_lanes_follow_their_groups() {
     let (before, after) =

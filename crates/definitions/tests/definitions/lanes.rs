@@ -197,6 +197,15 @@ fn the_joined_row_has_a_column_for_everything_a_model_may_name() {
 }
 
 #[test]
+fn an_input_cannot_read_what_the_joined_row_does_not_carry() {
+    for expr in ["user_interest.recent_items IS NULL", "user_interest.interest[1]"] {
+        let files = changed("models/ranker.toml", "ln(1 + item_popularity.trend)", expr);
+        let found = parse(&files).expect_err(expr).to_string();
+        assert!(found.contains("models/ranker.toml:52: the input `item_trend`: `"), "{found}");
+    }
+}
+
+#[test]
 fn costs_are_explained() {
     let explanation = demo().explain();
     let text = explanation.to_string();
