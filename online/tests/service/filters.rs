@@ -1,0 +1,71 @@
+//! What must not be shown is not shown, in any tier.
+
+use wire::v1;
+
+use crate::world::{ITEMS, Setup, World, ask, ids};
+
+/// One hat is out of stock, of one shoe nothing is known.
+fn stocked() -> Setup {
+    let catalogue = ITEMS.iter().filter(|item| **item != "shoe4");
+    let stock = |item: &&'static str| (*item, &item[..3], i64::from(*item != "hat3"));
+    Setup { catalogue: catalogue.map(stock).collect(), ..Setup::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_stock_is_closed_in_every_tier() {
+    for scoring in [Setup::default().scoring, None] {
+        let world = World::start(Setup { scoring, ..stocked() }).await;
+        for hang in [false, true] {
+            world.store_reads.hang(hang);
+            let response = world.recommend(ask("ann")).await.unwrap();
+            let mut found = ids(&response);
+            found.sort_unstable();
+            assert_eq!(found, ["hat1", "hat2", "hat4", "shoe1", "shoe2", "shoe3"]);
+        }
+    }
+    // The popular tier as well: the sources give one item, and it is excluded.
+    let settings = online::service::Settings { per_source: 1, ..Setup::default().settings };
+    let world = World::start(Setup { settings, ..stocked() }).await;
+    let first = world.recommend(ask("ann")).await.unwrap();
+    let exclude_item_ids = ids(&first).iter().map(ToString::to_string).collect();
+    let request = v1::RecommendRequest { exclude_item_ids, ..ask("ann") };
+    let popular = world.recommend(request).await.unwrap();
+    assert_eq!(popular.tier(), v1::Tier::Popular);
+    assert!(!ids(&popular).contains(&"hat3") && !ids(&popular).contains(&"shoe4"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_without_a_catalogue_has_no_stock_to_filter_by() {
+    let world = World::start(Setup { catalogue: Vec::new(), ..Setup::default() }).await;
+    let response = world.recommend(ask("ann")).await.unwrap();
+    assert_eq!(response.items.len(), ITEMS.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_exclude_items_and_ask_for_attributes() {
+    let world = World::start(Setup::default()).await;
+    let request = v1::RecommendRequest {
+        filter: [("category".to_owned(), "hat".to_owned())].into(),
+        exclude_item_ids: vec!["hat2".to_owned()],
+        ..ask("ann")
+    };
+    let response = world.recommend(request).await.unwrap();
+    let mut found = ids(&response);
+    found.sort_unstable();
+    assert_eq!(found, ["hat1", "hat3", "hat4"]);
+    let filter = [("category".to_owned(), "sofa".to_owned())].into();
+    let none = world.recommend(v1::RecommendRequest { filter, ..ask("ann") }).await.unwrap();
+    assert!(none.items.is_empty() && none.tier() == v1::Tier::Popular);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_surfaces_keep_what_was_seen() {
+    let world = World::start(Setup::default()).await;
+    let min_positions = world.view("ann", &["shoe1"]).await;
+    let request = v1::RecommendRequest { min_positions, ..ask("ann") };
+    let home = world.recommend(request.clone()).await.unwrap();
+    assert!(!ids(&home).contains(&"shoe1"));
+    let request = v1::RecommendRequest { surface: "history".to_owned(), ..request };
+    let history = world.recommend(request).await.unwrap();
+    assert!(ids(&history).contains(&"shoe1"));
+}
