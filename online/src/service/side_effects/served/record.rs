@@ -54,7 +54,7 @@ fn sample(done: &Done, size: usize) -> (Vec<&Candidate>, f64) {
         .iter()
         .map(|item| (*blake3::keyed_hash(&key, done.query.id(item).as_bytes()).as_bytes(), item))
         .collect();
-    drawn.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    drawn.sort_unstable_by_key(|(hash, _)| *hash);
     drawn.truncate(size);
     let probability =
         if done.rest.is_empty() { 1.0 } else { drawn.len() as f64 / done.rest.len() as f64 };
