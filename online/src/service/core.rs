@@ -1,7 +1,7 @@
 //! The core: from a checked request to an answer, without gRPC.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candidate_pipeline::{Pipeline, Run, SideEffect, Verdict, run_side_effects};
 use candidates::source;
@@ -142,6 +142,7 @@ impl Core {
             model_off: off,
             visitor,
             asked,
+            found: OnceLock::new(),
             request,
         };
         Ok((query, degradations))

@@ -1,5 +1,6 @@
 use candidate_pipeline::Fuser;
 use candidates::pool;
+use candidates::source::Hit;
 
 use super::query::{Candidate, Query};
 
@@ -11,10 +12,17 @@ pub(super) struct RankFuser {
 impl Fuser<Query, Candidate> for RankFuser {
     fn fuse(&self, query: &Query, lists: Vec<(&str, Vec<Candidate>)>) -> Vec<Candidate> {
         let places: Vec<usize> = lists.iter().map(|(name, _)| place(query, name)).collect();
-        let hits = lists.into_iter().zip(&places).map(|((name, list), at)| {
-            (name.to_owned(), list.iter().filter_map(|candidate| candidate.hits[*at]).collect())
-        });
-        let fused = pool::fuse(hits.collect(), self.pool_max);
+        let hits: Vec<(String, Vec<Hit>)> = lists
+            .into_iter()
+            .zip(&places)
+            .map(|((name, list), at)| {
+                (name.to_owned(), list.iter().filter_map(|c| c.hits[*at]).collect())
+            })
+            .collect();
+        let found = places.iter().zip(&hits).map(|(at, (_, hits))| (*at, hits.clone()));
+        // Set once: a query is fused once.
+        let _ = query.found.set(found.collect());
+        let fused = pool::fuse(hits, self.pool_max);
         let mut candidates: Vec<Candidate> =
             fused.items.iter().map(|item| Candidate::new(*item)).collect();
         for (column, at) in fused.hits.iter().zip(&places) {

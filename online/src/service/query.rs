@@ -1,6 +1,6 @@
 //! What the pipeline's stages work on: the query and the candidate.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candidates::pool::Pool;
 use candidates::source::{self, Hit};
@@ -32,6 +32,9 @@ pub(super) struct Query {
     pub(super) visitor: Visitor,
     /// What the sources are asked; without the visitor until the hydrator is done.
     pub(super) asked: source::Query,
+    /// What each source found (its place, its hits), for the fallback to record the truth about the
+    /// items that it answers with.
+    pub(super) found: OnceLock<Vec<(usize, Vec<Hit>)>>,
 }
 
 /// The visitor's lanes as they were read.
