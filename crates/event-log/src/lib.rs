@@ -4,6 +4,8 @@
 //! payload. Both adapters pass the same [`conformance`] suite, and the port promises only what both
 //! can give: per-partition order, offsets that rise (with gaps), the log's own append time, an append
 //! that is durable once acknowledged, and a log id that is born with the topic.
+//!
+//! Start with [`EventLog`].
 
 pub mod conformance;
 mod embedded;

@@ -4,6 +4,8 @@
 //! state's bytes: it keeps them beside a head that it compares and swaps. Both adapters pass the same
 //! [`conformance`] suite, and the port promises only what Redis Cluster can give too: one lane in one
 //! partition is one hash tag, committed and read in one atomic call; nothing spans two of them.
+//!
+//! Start with [`OnlineStore`] and [`Commit`].
 
 pub mod conformance;
 mod embedded;
