@@ -48,7 +48,7 @@ pub(crate) struct Train {
 
 impl Default for Train {
     fn default() -> Self {
-        Self { ranker_share: 0.5, positions_max: 60_000 }
+        Self { ranker_share: 0.35, positions_max: 60_000 }
     }
 }
 

@@ -33,8 +33,10 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The bundle of a training: model name, definition hash, last event and golden rows come from
-    /// the set.
+    /// The bundle of a training: model name, definition hash and golden rows come from the set.
+    ///
+    /// The retriever may know later events than the one that the set was made with: what counts is that
+    /// no example knew its own label.
     #[must_use]
     pub fn trained(
         set: &TrainingSet,
@@ -50,9 +52,12 @@ impl Draft {
             definition_hash: set.manifest.definition_hash.clone(),
             golden: Golden::of(&ranker, set, 16),
             ranker,
-            retriever,
             training_set: set.digest.clone(),
-            trained_to_us: set.manifest.spine_to_us,
+            trained_to_us: retriever
+                .as_ref()
+                .map_or(i64::MIN, Retriever::trained_to_us)
+                .max(set.manifest.spine_to_us),
+            retriever,
             seed,
             metrics,
         }

@@ -117,6 +117,14 @@ pub(crate) async fn train(context: &Context, definitions: &Definitions) -> anyho
     let fitted = tokio::task::block_in_place(|| Ranker::fit(&set, &settings.ranker, &mut bar));
     drop(bar);
     let (ranker, report) = fitted.exit(Code::Data)?;
+
+    // The ranker has learned what a nearest vector is worth from vectors that did not know its labels.
+    // Served are vectors of the same make that know every day, since the newest say most.
+    let of_served = models::retriever::Settings { validation_share: 0.0, ..of_retriever };
+    let mut bar = EpochBar::new("retriever, all days", of_served.epochs_max);
+    let fitted = tokio::task::block_in_place(|| Retriever::fit(&sequences, &of_served, &mut bar));
+    drop(bar);
+    let (retriever, _) = fitted.exit(Code::Data)?;
     let now_us = context.clock.now().0;
     let metrics = report.metrics;
     let draft = Draft::trained(
