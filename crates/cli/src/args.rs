@@ -45,6 +45,15 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Everything in one process with a simulated shop, in under a minute
+    Demo {
+        /// Seed of the shop
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        /// Throw an earlier demo in the data directory away
+        #[arg(long)]
+        fresh: bool,
+    },
     /// Check definitions: types, plan, cost, golden examples
     Check {
         /// Directory [default: --definitions]
@@ -87,6 +96,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         listen: Listen,
     },
+    /// Held-out events through the real service path: HR@k, MRR@k, NDCG@k
+    Evaluate(EvaluateArgs),
     /// The registry of bundles
     Models {
         #[command(subcommand)]
@@ -112,6 +123,14 @@ pub(crate) struct ImportArgs {
     /// Append even if more than 1 % of the records are late
     #[arg(long)]
     pub(crate) allow_late: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// How the file is written
+    pub(crate) format: Format,
+    /// Held-out events
+    pub(crate) file: PathBuf,
 }
 
 /// Data sets that can be read.

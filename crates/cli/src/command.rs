@@ -4,6 +4,8 @@ pub(crate) mod archive;
 pub(crate) mod backfill;
 mod bench;
 mod check;
+mod demo;
+mod evaluate;
 mod import;
 mod models;
 pub(crate) mod parity;
@@ -68,6 +70,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Status { digest } => block_on(status::run(context, digest)),
         Command::Up { listen } => block_on(serve::run(context, listen.listen, true)),
         Command::Serve { listen } => block_on(serve::run(context, listen.listen, false)),
+        Command::Demo { seed, fresh } => block_on(demo::run(context, seed, fresh)),
+        Command::Evaluate(args) => block_on(evaluate::run(context, args)),
         Command::Models { command } => models::run(&context, command),
         Command::Bench { command } => block_on(bench::run(context, command)),
     }

@@ -21,7 +21,6 @@ pub(crate) const IMPRESSIONS: &str = "impressions";
 pub(crate) struct Data {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) store: Arc<dyn OnlineStore>,
-    pub(crate) clock: Clock,
     pub(crate) entropy: Entropy,
 }
 
@@ -55,7 +54,7 @@ impl Data {
         };
         let log = event_log::Embedded::open(&database, settings)?;
         let store = online_store::Embedded::open(&database, online_store::Settings::default())?;
-        Ok(Self { log: Arc::new(log), store: Arc::new(store), clock, entropy })
+        Ok(Self { log: Arc::new(log), store: Arc::new(store), entropy })
     }
 
     /// Creates the topics that definitions and service need, where they are missing.

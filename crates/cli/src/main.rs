@@ -11,10 +11,13 @@ mod args;
 mod command;
 mod data;
 mod definition_files;
+mod demo;
+mod evaluate;
 mod import;
 mod output;
 mod roles;
 mod settings;
+mod shop;
 mod watch;
 
 use std::process::ExitCode;

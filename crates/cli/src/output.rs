@@ -19,9 +19,7 @@ pub(crate) enum Ink {
     Bold,
     Dim,
     Green,
-    Yellow,
     Cyan,
-    Magenta,
     Red,
 }
 
@@ -58,8 +56,6 @@ impl Output {
             Ink::Dim => "2",
             Ink::Red => "31",
             Ink::Green => "32",
-            Ink::Yellow => "33",
-            Ink::Magenta => "35",
             Ink::Cyan => "36",
         };
         match self.colour {

@@ -38,7 +38,6 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) service: service::Handle,
     pub(crate) updater: Option<updater::Handle>,
-    pub(crate) items: ItemTable,
     stop: Trigger,
     tasks: JoinSet<anyhow::Result<()>>,
 }
@@ -90,7 +89,7 @@ pub(crate) async fn start(
         store: Arc::clone(&data.store),
         definitions: plan.definitions,
         lanes,
-        item_table: items.clone(),
+        item_table: items,
         tables: plan.tables,
         clock: plan.clock,
         entropy: data.entropy.clone(),
@@ -100,7 +99,7 @@ pub(crate) async fn start(
     let handle = service.handle();
     let address = listener.local_addr()?;
     tasks.spawn(async move { Ok(service.serve(listener, stopped).await?) });
-    Ok(Running { address, service: handle, updater: updater_handle, items, stop, tasks })
+    Ok(Running { address, service: handle, updater: updater_handle, stop, tasks })
 }
 
 impl Running {

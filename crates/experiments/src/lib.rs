@@ -1,1 +1,8 @@
-//! experiments
+//! Comparing two ways of answering: which is better, and how sure can we be.
+//!
+//! A crate of its own because evaluation and live experiments must mean the same by an interval. It
+//! is pure: seeds are arguments, nothing is read and nothing is logged.
+//!
+//! Start with [`bootstrap::paired`].
+
+pub mod bootstrap;

@@ -1,0 +1,180 @@
+//! Tracks and asks, step by step, over gRPC.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use candidates::baseline::{self, Baseline};
+use candidates::index::Session;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use online::service::MODEL_EXPERIMENT;
+use tonic::transport::Channel;
+use wire::v1;
+use wire::v1::recommender_client::RecommenderClient;
+use wire::v1::tracker_client::TrackerClient;
+
+use super::{K, Position, Step};
+
+/// Steps that are tracked together, and the time that they may span: well below the allowed lateness,
+/// so that no watermark passes a step's own time and the answers are those of one step at a time.
+const WINDOW: usize = 64;
+const WINDOW_US: i64 = 60 * 1_000_000;
+/// Requests at once.
+const CONCURRENCY: usize = 8;
+/// The service's longest list: as long as its pool, so that its recall can be seen.
+const POOL: u32 = 200;
+const SOURCE: &str = "clickstream";
+
+/// The recommenders that twofold is compared with.
+pub(crate) struct Baselines([Baseline; 3]);
+
+impl Baselines {
+    /// Fits popularity, SR and AR.
+    pub(crate) fn fit(training: &[Session]) -> Self {
+        Self([baseline::popularity(training), baseline::sr(training), baseline::ar(training)])
+    }
+
+    fn knows(&self, item: &str) -> bool {
+        self.0[0].catalogue().ordinal(item).is_some()
+    }
+}
+
+/// Replays all steps; the positions in the order of the steps, and how many targets were unknown.
+pub(crate) async fn replay(
+    channel: &Channel,
+    steps: &[Step],
+    baselines: &Baselines,
+    mut progress: impl FnMut(u64),
+) -> anyhow::Result<(Vec<Position>, usize)> {
+    let mut tracker = TrackerClient::new(channel.clone());
+    let (mut positions, mut unknown) = (Vec::new(), 0);
+    let mut rest = steps;
+    while !rest.is_empty() {
+        let (window, after) = rest.split_at(window(rest));
+        rest = after;
+        let tracked = track(&mut tracker, window).await?;
+        let asked: Vec<_> = window
+            .iter()
+            .zip(tracked)
+            .filter_map(|(step, position)| Some((step, step.target.as_ref()?, position)))
+            .collect();
+        let known = asked.iter().filter(|(_, target, _)| baselines.knows(target)).cloned();
+        let known: Vec<_> = known.collect();
+        unknown += asked.len() - known.len();
+        let answers = stream::iter(known.into_iter().map(|(step, target, position)| {
+            let client = RecommenderClient::new(channel.clone());
+            ask(client, step, target, position, baselines)
+        }));
+        let answers: Vec<Position> = answers.buffered(CONCURRENCY).try_collect().await?;
+        positions.extend(answers);
+        progress(window.len() as u64);
+    }
+    Ok((positions, unknown))
+}
+
+/// How many of the next steps go together: different sessions, close in time.
+fn window(steps: &[Step]) -> usize {
+    let mut sessions = HashSet::new();
+    let first_us = steps[0].at_us;
+    let together = steps
+        .iter()
+        .take(WINDOW)
+        .take_while(|step| step.at_us - first_us < WINDOW_US && sessions.insert(step.session));
+    together.count()
+}
+
+async fn track(
+    tracker: &mut TrackerClient<Channel>,
+    steps: &[Step],
+) -> anyhow::Result<Vec<v1::Position>> {
+    let event =
+        |step: &Step| v1::Event { source: SOURCE.to_owned(), payload: step.payload.clone() };
+    let request = v1::TrackRequest { events: steps.iter().map(event).collect() };
+    let answer = tracker.track(request).await?.into_inner();
+    let mut positions = Vec::with_capacity(steps.len());
+    for status in answer.statuses {
+        anyhow::ensure!(
+            status.code() == v1::track_status::Code::Ok,
+            "an event was refused: {}",
+            status.detail
+        );
+        positions.push(status.position.ok_or_else(|| anyhow::anyhow!("no position"))?);
+    }
+    anyhow::ensure!(positions.len() == steps.len(), "not one status per event");
+    Ok(positions)
+}
+
+async fn ask(
+    mut client: RecommenderClient<Channel>,
+    step: &Step,
+    target: &Arc<str>,
+    position: v1::Position,
+    baselines: &Baselines,
+) -> anyhow::Result<Position> {
+    let request = v1::RecommendRequest {
+        surface: "item".to_owned(),
+        visitor_id: step.visitor.clone(),
+        session_id: step.visitor.clone(),
+        k: POOL,
+        min_positions: vec![position],
+        as_of_us: Some(step.at_us),
+        dry_run: true,
+        ..Default::default()
+    };
+    let full = list(&mut client, request.clone(), v1::Tier::Full).await?;
+    let off = v1::RecommendRequest {
+        arm_overrides: [(MODEL_EXPERIMENT.to_owned(), "off".to_owned())].into(),
+        ..request
+    };
+    let off = list(&mut client, off, v1::Tier::Heuristic).await?;
+    let [popularity, sr, ar] = baselines.0.each_ref().map(|row| row.recommend(&step.prefix));
+    let rank = |item: Option<usize>| item.map(|place| place + 1).filter(|rank| *rank <= K);
+    let of_ids = |ids: &[String]| rank(ids.iter().position(|id| **id == **target));
+    let of_items = |items: &[Arc<str>]| rank(items.iter().position(|item| item == target));
+    Ok(Position {
+        session: step.session,
+        moved: step.prefix.last() != Some(target),
+        new: !step.prefix.contains(target),
+        ranks: [of_ids(&full), of_ids(&off), of_items(&popularity), of_items(&sr), of_items(&ar)],
+        in_pool: full.iter().any(|id| **id == **target),
+    })
+}
+
+/// The items of an answer, which must be of the tier expected and not degraded.
+async fn list(
+    client: &mut RecommenderClient<Channel>,
+    request: v1::RecommendRequest,
+    expected: v1::Tier,
+) -> anyhow::Result<Vec<String>> {
+    let visitor = request.visitor_id.clone();
+    let answer = client.recommend(request).await?.into_inner();
+    let tier = answer.tier();
+    anyhow::ensure!(
+        tier == expected && answer.degradations.is_empty() && !answer.stale,
+        "the answer for {visitor} is degraded (tier {}, stale {}, {:?}): an evaluation must not be",
+        tier.as_str_name(),
+        answer.stale,
+        answer.degradations
+    );
+    Ok(answer.items.into_iter().map(|item| item.item_id).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_holds_each_session_once_and_little_time() {
+        let step = |session: usize, at_us: i64| Step {
+            at_us,
+            session,
+            visitor: session.to_string(),
+            payload: Vec::new(),
+            prefix: Vec::new(),
+            target: None,
+        };
+        assert_eq!(window(&[step(1, 0), step(2, 1), step(1, 2), step(3, 3)]), 2);
+        assert_eq!(window(&[step(1, 0), step(2, WINDOW_US)]), 1);
+        let many: Vec<Step> = (0..100).map(|session| step(session, 0)).collect();
+        assert_eq!(window(&many), WINDOW);
+    }
+}

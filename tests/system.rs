@@ -1,0 +1,12 @@
+//! Whole-system tests: they drive the built binary as a user or a scheduler would.
+
+#[path = "system/exits.rs"]
+mod exits;
+#[path = "system/import.rs"]
+mod import;
+#[path = "system/night.rs"]
+mod night;
+#[path = "system/owner.rs"]
+mod owner;
+#[path = "system/twofold.rs"]
+mod twofold;
