@@ -46,8 +46,8 @@ use runtime::clock::Clock;
 use runtime::entropy::Entropy;
 use runtime::shutdown::Shutdown;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use wire::v1::features_server::FeaturesServer;
 use wire::v1::recommender_server::RecommenderServer;
 use wire::v1::tracker_server::TrackerServer;
@@ -257,14 +257,16 @@ impl Service {
         let tracker = TrackerServer::new(TrackerRpc(Arc::clone(&core)));
         let features = FeaturesServer::new(FeaturesRpc(core));
         let asked = shutdown.clone();
+        // The server's own option counts only for listeners that it binds itself; without it answers
+        // wait for the client's delayed acknowledgement, some 40 ms.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let server = Server::builder()
-            .tcp_nodelay(true)
             .add_service(health_server)
             .add_service(reflection)
             .add_service(recommender.max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(tracker.max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(features.max_decoding_message_size(MESSAGE_BYTES_MAX))
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+            .serve_with_incoming_shutdown(incoming, async move {
                 asked.wait().await;
             });
         let overdue = async {
