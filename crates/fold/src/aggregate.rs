@@ -188,7 +188,7 @@ impl SlotKind {
             (Self::Sum { tiling, .. }, Cell::Sum(tiles), ReadKind::Sum { hops, scale }) => {
                 sum::read(tiles, tiling.oldest_visible(at.0, hops), scale)
             }
-            (Self::Last { ttl_us, .. }, Cell::Last(last), ReadKind::Last) => {
+            (Self::Last { ttl_us, .. }, Cell::Last(last), ReadKind::Last { .. }) => {
                 last::read(last, *ttl_us, greatest)
             }
             (Self::Keyed { tiling, .. }, Cell::Keyed(tiles), ReadKind::Keyed { hops }) => {

@@ -46,7 +46,8 @@ pub struct LanePartition {
     /// By slot of `streams`.
     admission: Vec<Identities>,
     entities: Table,
-    /// By slot of the entity: its greatest effective time.
+    /// By slot of the entity: its greatest effective time; where the entity is the stream key its
+    /// admission knows.
     greatest: Vec<EventTime>,
     /// By slot of the entity, `plan.slots` each.
     cells: Vec<Cell>,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use definitions::{Lane, LaneFeature, Operation};
 use record::EventTime;
 
@@ -50,13 +51,27 @@ pub(crate) struct Read {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ReadKind {
-    Count { hops: i64 },
-    Sum { hops: i64, scale: u8 },
-    Last,
-    Keyed { hops: i64 },
+    Count {
+        hops: i64,
+    },
+    Sum {
+        hops: i64,
+        scale: u8,
+    },
+    /// Whether the values are integers: it decides the type of the default.
+    Last {
+        is_integer: bool,
+    },
+    Keyed {
+        hops: i64,
+    },
     Sequence,
-    Decayed { scale: u8 },
-    Interest { half_life_us: i64 },
+    Decayed {
+        scale: u8,
+    },
+    Interest {
+        half_life_us: i64,
+    },
 }
 
 impl Plan {
@@ -107,7 +122,13 @@ impl Plan {
                 let read = ReadKind::Sum { hops: tiling.hops, scale: *scale };
                 (SlotKind::Sum { value: *value, tiling }, read)
             }
-            Operation::Last { value } => (SlotKind::Last { value: *value, ttl_us }, ReadKind::Last),
+            Operation::Last { value } => {
+                let expression = lane.expressions.get(*value);
+                let is_integer = expression
+                    .is_some_and(|found| *found.expression.data_type() == DataType::Int64);
+                (SlotKind::Last { value: *value, ttl_us }, ReadKind::Last { is_integer })
+            }
+
             Operation::CountBy { by, limit, window } => {
                 let tiling = Tiling::of(*window);
                 let kind = SlotKind::Keyed { by: *by, limit: *limit as usize, tiling };
@@ -190,7 +211,10 @@ impl Read {
             ReadKind::Sum { .. } | ReadKind::Decayed { .. } => {
                 Value::Float(self.default.unwrap_or(0.0))
             }
-            ReadKind::Last => self.default.map_or(Value::Null, Value::Float),
+            ReadKind::Last { is_integer: true } => {
+                self.default.map_or(Value::Null, |default| Value::Int(default as i64))
+            }
+            ReadKind::Last { is_integer: false } => self.default.map_or(Value::Null, Value::Float),
             ReadKind::Keyed { .. } => Value::Map { entries: Vec::new(), complete: true },
             ReadKind::Sequence => Value::Sequence(Vec::new()),
             ReadKind::Interest { .. } => Value::Null,

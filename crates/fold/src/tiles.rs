@@ -102,8 +102,11 @@ impl<T: Default> Tiles<T> {
                 // Nothing before it can be in sight: no look into memory elsewhere.
                 self.older.clear();
             } else {
-                let gone = self.older.partition_point(|tile| tile.0 <= kept);
-                self.older.drain(..gone);
+                // What is out of sight goes when room is needed, for the same reason.
+                if self.older.len() == self.older.capacity() {
+                    let gone = self.older.partition_point(|tile| tile.0 <= kept);
+                    self.older.drain(..gone);
+                }
                 self.older.push(previous);
             }
             return self.newest.as_mut().map(|tile| &mut tile.1);
@@ -180,6 +183,10 @@ mod tests {
         }
         assert!(tiles.entry(3, 4).is_none());
         let all: Vec<_> = tiles.since(i64::MIN).map(|(index, count)| (index, *count)).collect();
-        assert_eq!(all, [(4, 1), (5, 1), (7, 1)]);
+        assert_eq!(all[all.len() - 3..], [(4, 1), (5, 1), (7, 1)], "what is in sight is all there");
+        for index in 8..1000 {
+            assert!(tiles.entry(index, 4).is_some());
+        }
+        assert!(tiles.older.capacity() <= 16, "the rest goes before memory grows");
     }
 }

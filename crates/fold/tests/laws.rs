@@ -5,6 +5,7 @@ mod laws {
     mod admission;
     mod bounds;
     mod bytes;
+    mod demo;
     mod examples;
     mod fixture;
     mod order;

@@ -117,16 +117,16 @@ impl LanePartition {
 
     /// Gives the admitted rows their entity's slot, and the entities their greatest time.
     fn find_entities(&mut self, prepared: &Prepared<'_>, rows: &mut [Row]) {
-        if !self.plan.stream_keyed {
-            let keys = prepared.keys(self.lane.entity_column);
-            rows.iter_mut().for_each(|row| row.key = keys.of_row[row.row as usize]);
-            let slots = self.find_slots(false, keys, rows);
-            for row in &mut *rows {
-                row.key = slots[row.key as usize];
-                self.entities.touch(row.key);
-            }
+        if self.plan.stream_keyed {
+            // The slot is the stream key's, whose admission knows the greatest time.
+            return;
         }
+        let keys = prepared.keys(self.lane.entity_column);
+        rows.iter_mut().for_each(|row| row.key = keys.of_row[row.row as usize]);
+        let slots = self.find_slots(false, keys, rows);
         for row in rows {
+            row.key = slots[row.key as usize];
+            self.entities.touch(row.key);
             let greatest = &mut self.greatest[row.key as usize];
             *greatest = (*greatest).max(row.at);
         }

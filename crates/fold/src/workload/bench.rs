@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use definitions::{EventBatch, Lane, Operation};
+use definitions::{EventBatch, Lane, LaneFeature, Operation};
 use record::{LogId, Partition};
 
 use crate::{Head, LanePartition, Prepared};
@@ -64,16 +64,38 @@ impl Bench {
     }
 }
 
-/// One lane per feature of `lane`, by the feature's name: what each costs by itself, with admission.
-/// An interest vector is derived at the read and costs nothing here, so it has none.
+/// One lane per feature of `lane`, by the feature's name, with that feature's expressions only: what each
+/// costs by itself, admission included. An interest vector is derived at the read and costs nothing here,
+/// so it has none.
 #[must_use]
 pub fn single_feature_lanes(lane: &Lane) -> Vec<(String, Arc<Lane>)> {
     let folded = lane.features.iter();
     let folded =
         folded.filter(|feature| !matches!(feature.operation, Operation::InterestVector { .. }));
-    let alone = |feature: &definitions::LaneFeature| {
+    let alone = |feature: &LaneFeature| {
         let name = format!("{}.{}", lane.groups[feature.group].name, feature.name);
-        (name, Arc::new(Lane { features: vec![feature.clone()], ..lane.clone() }))
+        (name, Arc::new(alone(lane, feature)))
     };
     folded.map(alone).collect()
+}
+
+fn alone(lane: &Lane, feature: &LaneFeature) -> Lane {
+    let mut feature = feature.clone();
+    let mut expressions = Vec::new();
+    let mut keep = |column: &mut usize| {
+        expressions.push(lane.expressions[*column].clone());
+        *column = expressions.len() - 1;
+    };
+    feature.filter.iter_mut().for_each(&mut keep);
+    match &mut feature.operation {
+        Operation::Count { .. } | Operation::InterestVector { .. } => {}
+        Operation::Sum { value, .. } | Operation::Last { value } => keep(value),
+        Operation::CountBy { by, .. } => keep(by),
+        Operation::DecayedSum { value, .. } => value.iter_mut().for_each(keep),
+        Operation::Sequence { value, tag, .. } => {
+            keep(value);
+            tag.iter_mut().for_each(keep);
+        }
+    }
+    Lane { features: vec![feature], expressions, ..lane.clone() }
 }

@@ -1,6 +1,6 @@
 //! State is a function of the set: any order, any partials, any association, the same bytes.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use fold::{EntityState, Inputs, KeyFold, Place, Plan, StateKey};
 use proptest::{collection::vec, prelude::*};
@@ -14,12 +14,17 @@ use super::{
 
 /// Folds events in the order given.
 fn fold_in_order(plan: &Arc<Plan>, events: &[Admitted]) -> KeyFold {
-    let rows: Vec<Event> = events.iter().map(|seen| seen.event.clone()).collect();
+    let placed: Vec<_> = events.iter().map(|seen| (seen.clone(), place(seen))).collect();
+    fold_at(plan, &placed)
+}
+
+fn fold_at(plan: &Arc<Plan>, events: &[(Admitted, Place)]) -> KeyFold {
+    let rows: Vec<Event> = events.iter().map(|(seen, _)| seen.event.clone()).collect();
     let columns = columns(&rows);
     let inputs = Inputs::new(plan, &columns);
     let mut fold = KeyFold::new(plan);
-    for (row, seen) in events.iter().enumerate() {
-        fold.push(&inputs, row, place(seen));
+    for (row, (_, place)) in events.iter().enumerate() {
+        fold.push(&inputs, row, *place);
     }
     fold
 }
@@ -55,13 +60,26 @@ proptest! {
     ) {
         let lane = lane(true);
         let plan = Plan::new(&lane);
-        // One key for all, and no two places alike.
+        // One key for all.
         let (_, admitted, _) = reference::admit(&marked(&lane, &events), Broken::default());
-        let whole = fold_in_order(&plan, &admitted).state().encode();
+        // Each partial is a partition's, with offsets of its own: places tie but for the partition.
+        let placed: Vec<(Admitted, Place)> = admitted
+            .into_iter()
+            .zip(&parts)
+            .map(|(seen, part)| {
+                let partition = Partition(*part as u32);
+                let offset = Offset(seen.offset / 8);
+                let place = Place { partition, offset, ..place(&seen) };
+                (seen, place)
+            })
+            .collect();
+        let mut taken = BTreeSet::new();
+        let placed: Vec<_> = placed.into_iter().filter(|(_, place)| taken.insert(*place)).collect();
+        let whole = fold_at(&plan, &placed).state().encode();
         let part = |wanted: usize| {
-            let mine = admitted.iter().zip(&parts).filter(|(_, part)| **part == wanted);
-            let mine: Vec<Admitted> = mine.map(|(seen, _)| seen.clone()).collect();
-            let bytes = fold_in_order(&plan, &mine).state().encode();
+            let mine = placed.iter().filter(|(_, place)| place.partition.0 as usize == wanted);
+            let mine: Vec<_> = mine.cloned().collect();
+            let bytes = fold_at(&plan, &mine).state().encode();
             let restored = plan.decode(&bytes);
             restored.expect("own bytes")
         };
