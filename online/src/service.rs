@@ -11,6 +11,7 @@
 //! the ranker is, in the order of fusion; *popular*, where no source gave anything that passes the
 //! filters.
 
+pub mod bench;
 mod core;
 mod cursor;
 mod deadline;

@@ -35,3 +35,22 @@ async fn one_client_has_a_quota() {
     let answered = results.iter().filter(|result| result.is_ok()).count();
     assert!((1..50).contains(&answered), "{answered}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_load_generator_counts_what_it_sent() {
+    let world = World::start(Setup::default()).await;
+    let load = online::service::bench::Load {
+        visitors: vec!["ann".to_owned(), "bob".to_owned()],
+        k: 5,
+        requests: 40,
+    };
+    let clock = runtime::clock::Clock::system();
+    let phases = online::service::bench::run(&world.channel, &world.handle, &clock, &load).await;
+    let names: Vec<&str> = phases.iter().map(|phase| phase.name).collect();
+    assert_eq!(names, ["one-client", "saturated", "half"]);
+    for phase in &phases {
+        assert_eq!(phase.tiers.values().sum::<usize>() + phase.refused, 40, "{phase:?}");
+        assert!(phase.p99_us >= phase.p50_us && phase.p50_us > 0.0, "{phase:?}");
+        assert!(phase.stages.contains_key("total") && phase.stages.contains_key("covisit"));
+    }
+}
