@@ -1,0 +1,10 @@
+//! Batch on logs in memory: the archive keeps what was appended, a back-fill gives what the updater's
+//! fold gives at every position, training sets hold only what was known, parity finds what was changed.
+
+mod batch {
+    mod archive;
+    mod examples;
+    mod memory;
+    mod shop;
+    mod values;
+}

@@ -1,0 +1,111 @@
+//! A log in memory whose append times the test chooses.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use event_log::{Appended, Bounds, Error, EventLog, NewRecord, Reader, Topic};
+use hashbrown::HashMap;
+use record::{AppendTime, LogId, Offset, Partition, Record, partition_for_key};
+
+#[derive(Default)]
+pub(crate) struct Memory {
+    topics: Mutex<HashMap<String, Vec<Vec<Record>>>>,
+}
+
+impl Memory {
+    pub(crate) fn new(topics: &[&str], partitions: usize) -> Self {
+        let topics = topics.iter().map(|topic| ((*topic).to_owned(), vec![Vec::new(); partitions]));
+        Self { topics: Mutex::new(topics.collect()) }
+    }
+
+    /// Appends a record at a time of the log's clock.
+    pub(crate) fn put(&self, topic: &str, key: &str, value: Vec<u8>, append_ms: i64) -> (u32, u64) {
+        let mut topics = self.topics.lock().unwrap();
+        let partitions = topics.get_mut(topic).unwrap();
+        let partition = partition_for_key(key.as_bytes(), partitions.len() as u32);
+        let records = &mut partitions[partition.0 as usize];
+        let offset = Offset(records.len() as u64);
+        let (append_time, key) = (AppendTime(append_ms), key.as_bytes().to_vec());
+        records.push(Record { partition, offset, append_time, key, value });
+        (partition.0, offset.0)
+    }
+
+    pub(crate) fn records(&self, topic: &str, partition: u32) -> Vec<Record> {
+        self.topics.lock().unwrap()[topic][partition as usize].clone()
+    }
+
+    /// Puts other bytes in the place of a record's.
+    pub(crate) fn change(&self, topic: &str, at: (u32, u64), value: Vec<u8>) {
+        self.topics.lock().unwrap().get_mut(topic).unwrap()[at.0 as usize][at.1 as usize].value =
+            value;
+    }
+}
+
+struct MemoryReader {
+    records: std::vec::IntoIter<Record>,
+    position: Offset,
+}
+
+#[async_trait]
+impl Reader for MemoryReader {
+    async fn next(&mut self, records_max: usize, _: Duration) -> Result<Vec<Record>, Error> {
+        let records: Vec<Record> = self.records.by_ref().take(records_max.min(50)).collect();
+        if let Some(last) = records.last() {
+            self.position = last.offset.next();
+        }
+        Ok(records)
+    }
+
+    fn position(&self) -> Offset {
+        self.position
+    }
+}
+
+#[async_trait]
+impl EventLog for Memory {
+    async fn topic(&self, topic: &str) -> Result<Topic, Error> {
+        let topics = self.topics.lock().unwrap();
+        let found = topics.get(topic).ok_or_else(|| Error::NoTopic { topic: topic.to_owned() })?;
+        let mut log = [0; 16];
+        topic.bytes().zip(&mut log).for_each(|(byte, id)| *id = byte);
+        Ok(Topic { log: LogId(log), partitions: found.len() as u32 })
+    }
+
+    async fn create(&self, topic: &str, _: u32) -> Result<Topic, Error> {
+        self.topic(topic).await
+    }
+
+    async fn append(
+        &self,
+        topic: &str,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        let put = |record: NewRecord| {
+            let key = String::from_utf8(record.key).unwrap();
+            let (partition, offset) = self.put(topic, &key, record.value, 0);
+            let (partition, offset) = (Partition(partition), Offset(offset));
+            Ok(Appended { partition, offset, append_time: AppendTime(0) })
+        };
+        Ok(records.into_iter().map(put).collect())
+    }
+
+    async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error> {
+        let topics = self.topics.lock().unwrap();
+        let found = topics.get(topic).ok_or_else(|| Error::NoTopic { topic: topic.to_owned() })?;
+        let bounds =
+            |records: &Vec<Record>| Bounds { first: Offset(0), next: Offset(records.len() as u64) };
+        Ok(found.iter().map(bounds).collect())
+    }
+
+    async fn reader(
+        &self,
+        topic: &str,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, Error> {
+        let mut records = self.records(topic, partition.0);
+        records.drain(..(from.0 as usize).min(records.len()));
+        Ok(Box::new(MemoryReader { records: records.into_iter(), position: from }))
+    }
+}
