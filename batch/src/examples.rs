@@ -5,6 +5,7 @@
 //! and their fusion, the joined row, the model's expressions. Positions are worked on in chunks, so
 //! memory is bounded by [`Settings::chunk`] × [`Settings::rows_max`].
 
+pub mod as_served;
 mod chunk;
 mod manifest;
 mod spine;
@@ -126,23 +127,12 @@ pub async fn assemble(
         what: "no visitor's next item lies in the spine".to_owned(),
         remedy: "import more days, or begin the spine earlier",
     })?;
-    if let Some(towers) = towers.filter(|towers| towers.trained_to >= first.event.at) {
-        return Err(Error::Missing {
-            what: format!(
-                "the embedding knows events up to {} µs, the spine begins at {} µs",
-                towers.trained_to.0, first.event.at.0
-            ),
-            remedy: "fit the retriever on earlier days, or begin the spine strictly after",
-        });
+    if let Some(towers) = towers {
+        refuse_future(towers, first.event.at)?;
     }
     let total = positions.len() as u64;
     let job = Job { engine, records, history, settings, towers, joiner, model };
-    files::create_dir(root)?;
-    let aside = root.join(format!(".{}.tmp", settings.model));
-    if aside.exists() {
-        std::fs::remove_dir_all(&aside).map_err(Error::io(&aside))?;
-    }
-    files::create_dir(&aside)?;
+    let aside = start(root, &settings.model)?;
     let mut writer = write::Writer::create(&aside, &job.model.model.inputs)?;
     let mut tally = manifest::Tally::default();
     let mut done = 0;
@@ -160,15 +150,46 @@ pub async fn assemble(
         tally.day(history, day, &indexes);
     }
     let file = writer.close()?;
-    let manifest = tally.manifest(&job, left_out, file);
+    let made = manifest::Made { clock: "event_time", model: &job.model.model, towers, left_out };
+    let manifest = tally.manifest(&made, Some(settings), file);
+    finish(root, &aside, manifest)
+}
+
+/// What knows the first label, or what comes after it, must not be learned from.
+fn refuse_future(towers: &Towers, first: EventTime) -> Result<(), Error> {
+    if towers.trained_to < first {
+        return Ok(());
+    }
+    Err(Error::Missing {
+        what: format!(
+            "the embedding knows events up to {} µs, the spine begins at {} µs",
+            towers.trained_to.0, first.0
+        ),
+        remedy: "fit the retriever on earlier days, or begin the spine strictly after",
+    })
+}
+
+/// An empty directory to write a training set in.
+fn start(root: &Path, model: &str) -> Result<PathBuf, Error> {
+    files::create_dir(root)?;
+    let aside = root.join(format!(".{model}.tmp"));
+    if aside.exists() {
+        std::fs::remove_dir_all(&aside).map_err(Error::io(&aside))?;
+    }
+    files::create_dir(&aside)?;
+    Ok(aside)
+}
+
+/// Writes the manifest, last, and gives the directory its name.
+fn finish(root: &Path, aside: &Path, manifest: Manifest) -> Result<Report, Error> {
     let json = serde_json::to_vec_pretty(&manifest).expect("plain data");
     files::write(&aside.join("manifest.json"), &json)?;
     let digest = files::sha256(&json);
     let dir = root.join(&digest);
     if dir.exists() {
-        std::fs::remove_dir_all(&aside).map_err(Error::io(&aside))?;
+        std::fs::remove_dir_all(aside).map_err(Error::io(aside))?;
     } else {
-        files::publish(&aside, &dir)?;
+        files::publish(aside, &dir)?;
     }
     Ok(Report {
         dir,
@@ -176,7 +197,7 @@ pub async fn assemble(
         rows: manifest.rows,
         positions: manifest.positions,
         positions_without_target: manifest.positions_without_target,
-        positions_left_out: left_out,
+        positions_left_out: manifest.sampling.positions_left_out,
         inputs_failed: manifest.sampling.inputs_failed,
     })
 }

@@ -11,6 +11,7 @@
 mod items;
 mod pipeline;
 mod read;
+pub(crate) mod replay;
 mod report;
 mod visitors;
 
@@ -26,6 +27,7 @@ use record::LaneId;
 use crate::plan::Engine;
 use crate::{Error, Records, Watch};
 
+pub(crate) use read::{Response, responses};
 pub use report::{Mismatch, Report};
 
 /// A model as parity needs it; whoever knows models gives it.

@@ -5,6 +5,7 @@ mod batch {
     mod archive;
     mod examples;
     mod memory;
+    mod parity;
     mod shop;
     mod values;
 }

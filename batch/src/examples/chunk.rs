@@ -50,10 +50,16 @@ pub(super) async fn write(
     let asked: Vec<Asked<'_>> = asked.into_iter().flatten().collect();
     let spine = ItemSpine::of(indexes, &asked);
     let mut items = Vec::new();
+    let mut known = vec![false; spine.rows.len()];
     for lane in job.joiner.item_lanes() {
         let values = values(job, lane, spine.rows.clone()).await?;
+        known.iter_mut().zip(&values).for_each(|(known, (seen, _))| *known |= *seen);
         let decoded = values.par_iter().map(|(_, bytes)| decode_values(bytes));
         items.push(decoded.collect::<Result<Vec<_>, _>>()?);
+    }
+    // An item that no lane has seen is not in the service's table: null to the model, not a default.
+    for lane in &mut items {
+        lane.iter_mut().zip(&known).filter(|(_, known)| !**known).for_each(|(row, _)| row.clear());
     }
     let examples: Vec<(Example, u64)> =
         asked.par_iter().map(|asked| example(job, indexes, asked, &spine, &items)).collect();

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use candidates::index::Indexes;
+use definitions::Model;
 use serde::{Deserialize, Serialize};
 
 use super::write::Example;
-use super::{Job, Position};
+use super::{Position, Settings, Towers};
 use crate::files::hex;
 use crate::history::{DAY_US, History};
+use crate::parity::Response;
 
 /// What a training set says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Of this format.
     pub version: u32,
-    /// `event_time`.
+    /// `event_time` or `as_served`.
     pub clock: String,
     /// Name of the model definition.
     pub model: String,
@@ -87,14 +89,23 @@ pub struct FileEntry {
 pub struct Sampling {
     /// Positions that a hash of their place in the log left out.
     pub positions_left_out: u64,
-    /// Rows of a position at most: the first ones in the order of fusion, and the target.
-    pub rows_max: usize,
+    /// Rows of a position at most: the first ones in the order of fusion, and the target. `None` for
+    /// all of these: the rows are what a response recorded.
+    pub rows_max: Option<usize>,
     /// Hits of each source at most.
-    pub per_source: usize,
+    pub per_source: Option<usize>,
     /// Candidates of a position at most, before `rows_max`.
-    pub pool_max: usize,
+    pub pool_max: Option<usize>,
     /// Input values that an expression failed on; they are 0.
     pub inputs_failed: u64,
+}
+
+/// What a manifest says besides what was counted.
+pub(super) struct Made<'a> {
+    pub(super) clock: &'a str,
+    pub(super) model: &'a Model,
+    pub(super) towers: Option<&'a Towers>,
+    pub(super) left_out: u64,
 }
 
 /// What is counted while rows are written.
@@ -130,30 +141,63 @@ impl Tally {
         });
     }
 
-    pub(super) fn manifest(self, job: &Job<'_>, left_out: u64, file: FileEntry) -> Manifest {
-        let model = &job.model.model;
+    /// A day of responses that were made with the same indexes.
+    pub(super) fn served_day(&mut self, responses: &[Response], indexes: &Indexes) {
+        let (Some(first), Some(last)) = (responses.first(), responses.last()) else { return };
+        let mut reached = BTreeMap::new();
+        for response in responses {
+            let reads = response.served.visitor_reads.iter();
+            for read in reads.chain(&response.served.item_table_reads) {
+                let Some(position) = &read.position else { continue };
+                let place = format!("{}/{}", position.topic, position.partition);
+                let next = reached.entry(place).or_insert(0);
+                *next = position.next.max(*next);
+            }
+        }
+        let read = indexes.positions.iter();
+        self.days.push(Day {
+            day: date(first.as_of_us()),
+            spine_from_us: first.as_of_us(),
+            spine_to_us: last.as_of_us(),
+            spine_positions: reached,
+            index_digest: indexes.digest_hex(),
+            index_cut_us: indexes.cut_us,
+            index_positions: read.map(|((t, p), next)| (format!("{t}/{p}"), *next)).collect(),
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.positions == 0
+    }
+
+    pub(super) fn manifest(
+        self,
+        made: &Made<'_>,
+        settings: Option<&Settings>,
+        file: FileEntry,
+    ) -> Manifest {
         Manifest {
             version: 1,
-            clock: "event_time".to_owned(),
-            model: model.name.clone(),
-            definition_hash: hex(&model.hash),
-            inputs: model.inputs.iter().map(|input| input.name.clone()).collect(),
+            clock: made.clock.to_owned(),
+            model: made.model.name.clone(),
+            definition_hash: hex(&made.model.hash),
+            inputs: made.model.inputs.iter().map(|input| input.name.clone()).collect(),
             rows: self.rows,
             positions: self.positions,
             positions_without_target: self.without_target,
             spine_from_us: self.days.first().map_or(0, |day| day.spine_from_us),
             spine_to_us: self.days.last().map_or(0, |day| day.spine_to_us),
             days: self.days,
-            embedding: job.towers.map(|towers| EmbeddingEntry {
+            embedding: made.towers.map(|towers| EmbeddingEntry {
                 digest: hex(&towers.embedding.digest()),
                 trained_to_us: towers.trained_to.0,
             }),
             files: vec![file],
             sampling: Sampling {
-                positions_left_out: left_out,
-                rows_max: job.settings.rows_max,
-                per_source: job.settings.per_source,
-                pool_max: job.settings.pool_max,
+                positions_left_out: made.left_out,
+                rows_max: settings.map(|settings| settings.rows_max),
+                per_source: settings.map(|settings| settings.per_source),
+                pool_max: settings.map(|settings| settings.pool_max),
                 inputs_failed: self.failed,
             },
         }

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use record::{EventTime, Offset};
 
 use super::read::Response;
+use super::replay::versions;
 use super::visitors::{covered, positions, watermark};
 use super::{Job, Report, is_lane};
 use crate::plan::{Engine, Order, Scan, SpineRow, When};
@@ -14,9 +15,9 @@ use crate::{Error, Extent};
 
 /// A version of the table as one lane sees it: a position per partition, and the read time.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Seen {
-    positions: Vec<Offset>,
-    at: EventTime,
+pub(super) struct Seen {
+    pub(super) positions: Vec<Offset>,
+    pub(super) at: EventTime,
 }
 
 pub(super) async fn compare(
@@ -26,20 +27,10 @@ pub(super) async fn compare(
     responses: &[Response],
     report: &mut Report,
 ) -> Result<(), Error> {
-    let extent = job.records.extent(&lane.source.topic).await?;
+    let extent = job.records.extent_or_nothing(&lane.source.topic).await?;
     let seen: Vec<Option<Seen>> =
         responses.iter().map(|response| seen(response, lane, &extent, report)).collect();
-    let mut versions: Vec<Vec<Offset>> =
-        seen.iter().flatten().map(|seen| seen.positions.clone()).collect();
-    versions.sort();
-    versions.dedup();
-    // Heads only move forward, so one version covers what any smaller one does.
-    let is_rising = |pair: &[Vec<Offset>]| pair[0].iter().zip(&pair[1]).all(|(a, b)| a <= b);
-    let monotone = versions.windows(2).take_while(|pair| is_rising(pair)).count() + 1;
-    let kept = monotone.min(versions.len());
-    let places: HashMap<Vec<Offset>, usize> = versions[..kept].iter().cloned().zip(0..).collect();
-    versions.truncate(kept);
-
+    let (versions, places) = versions(&seen);
     let mut rows: HashMap<(Arc<str>, usize, EventTime), usize> = HashMap::new();
     let mut spine = Vec::new();
     let mut wanted = Vec::new();
@@ -112,7 +103,12 @@ pub(super) async fn compare(
 }
 
 /// The version of the table that a response saw, as this lane sees it.
-fn seen(response: &Response, lane: &Lane, extent: &Extent, report: &mut Report) -> Option<Seen> {
+pub(super) fn seen(
+    response: &Response,
+    lane: &Lane,
+    extent: &Extent,
+    report: &mut Report,
+) -> Option<Seen> {
     let mut seen = Seen {
         positions: vec![Offset(0); extent.ends.len()],
         at: EventTime(response.served.item_table_as_of_us),

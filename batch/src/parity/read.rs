@@ -8,30 +8,30 @@ use super::{Job, Report};
 use crate::{Error, Progress};
 
 /// A record of topic `served`.
-pub(super) struct Response {
-    pub(super) partition: Partition,
-    pub(super) offset: Offset,
-    pub(super) served: v1::Served,
+pub(crate) struct Response {
+    pub(crate) partition: Partition,
+    pub(crate) offset: Offset,
+    pub(crate) served: v1::Served,
 }
 
 impl Response {
-    pub(super) fn visitor(&self) -> &str {
+    pub(crate) fn visitor(&self) -> &str {
         self.served.request.as_ref().map_or("", |request| request.visitor_id.as_str())
     }
 
-    pub(super) fn as_of_us(&self) -> i64 {
+    pub(crate) fn as_of_us(&self) -> i64 {
         self.served.response.as_ref().map_or(0, |response| response.as_of_us)
     }
 
     /// Whether a stage of that name is among the response's degradations.
-    pub(super) fn lacks(&self, stage: &str) -> bool {
+    pub(crate) fn lacks(&self, stage: &str) -> bool {
         let degradations = self.served.response.iter().flat_map(|r| &r.degradations);
         degradations.into_iter().any(|d| d.stage.rsplit('/').next() == Some(stage))
     }
 }
 
 /// Every response of the topic; what is no response is counted.
-pub(super) async fn responses(job: &Job, report: &mut Report) -> Result<Vec<Response>, Error> {
+pub(crate) async fn responses(job: &Job, report: &mut Report) -> Result<Vec<Response>, Error> {
     let extent = match job.records.extent(&job.served_topic).await {
         Ok(extent) => extent,
         Err(Error::Log(event_log::Error::NoTopic { .. }) | Error::NoArchive { .. }) => {

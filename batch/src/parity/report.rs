@@ -41,7 +41,7 @@ pub struct Mismatch {
 
 impl Report {
     /// Counts what cannot be compared.
-    pub(super) fn skip(&mut self, reason: &'static str) {
+    pub(crate) fn skip(&mut self, reason: &'static str) {
         *self.skipped.entry(reason).or_default() += 1;
     }
 

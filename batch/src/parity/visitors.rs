@@ -25,8 +25,8 @@ struct Wanted<'a> {
 
 /// Embeddings that responses were computed with, in the order that spine rows name them.
 #[derive(Default)]
-struct Embeddings {
-    all: Vec<Arc<dyn Embedding>>,
+pub(super) struct Embeddings {
+    pub(super) all: Vec<Arc<dyn Embedding>>,
     places: HashMap<String, Option<u16>>,
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn compare(
     responses: &[Response],
     report: &mut Report,
 ) -> Result<(), Error> {
-    let extent = job.records.extent(&lane.source.topic).await?;
+    let extent = job.records.extent_or_nothing(&lane.source.topic).await?;
     let mut embeddings = Embeddings::default();
     let (mut wanted, mut spine) = (Vec::new(), Vec::new());
     for response in responses {
@@ -149,7 +149,7 @@ pub(super) fn watermark(
 
 impl Embeddings {
     /// The place of a response's embedding; `Some(None)` where it had none, `None` where it is gone.
-    fn of(&mut self, job: &Job, response: &Response) -> Option<Option<u16>> {
+    pub(super) fn of(&mut self, job: &Job, response: &Response) -> Option<Option<u16>> {
         let digest = &response.served.embedding;
         if digest.is_empty() {
             return Some(None);

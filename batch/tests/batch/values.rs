@@ -17,13 +17,18 @@ use record::{EventTime, LogId, Offset, Partition};
 use super::memory::Memory;
 use super::shop::{self, PARTITIONS, START_US};
 
-fn run<T>(job: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(job: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.worker_threads(2).enable_all().build().unwrap().block_on(job)
 }
 
 /// One partition's lane at a position, through the updater's own entry.
-fn partition_at(log: &Memory, lane: &Arc<Lane>, partition: u32, next: u64) -> LanePartition {
+pub(crate) fn partition_at(
+    log: &Memory,
+    lane: &Arc<Lane>,
+    partition: u32,
+    next: u64,
+) -> LanePartition {
     let mut state =
         LanePartition::new(Arc::clone(lane), Partition(partition), Head::start(LogId([0; 16])));
     let mut records = log.records(&lane.source.topic, partition);
@@ -38,7 +43,7 @@ fn partition_at(log: &Memory, lane: &Arc<Lane>, partition: u32, next: u64) -> La
 }
 
 /// Values of an entity as the service reads them from the store.
-fn served(
+pub(crate) fn served(
     log: &Memory,
     lane: &Arc<Lane>,
     key: &str,
@@ -64,7 +69,7 @@ fn scan(records: &Records, extent: batch::Extent, order: Order) -> Scan {
     Scan { records: records.clone(), extent, order, keys: None, watermarks_at, watch }
 }
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     Engine::new(&EngineSettings { cores: 2, ..EngineSettings::default() }).unwrap()
 }
 

@@ -1,0 +1,231 @@
+//! Training sets *as served*: for each response the candidates that it recorded, the features at the
+//! positions that it recorded, and what the visitor did next within a window.
+//!
+//! Features are computed again from the log, by the plan that parity runs; source hits are the
+//! record's. A response counts only when its window is closed: nothing that happens later, or arrives
+//! late, can change its labels.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candidates::index::Catalogue;
+use candidates::joined_row::{Joiner, Request};
+use candidates::pool::Pool;
+use candidates::source::{Hit, Query};
+use definitions::Definitions;
+use fold::{Value, decode_values};
+use hashbrown::HashMap;
+use record::EventTime;
+use wire::v1;
+
+use super::manifest::{Made, Tally};
+use super::write::{Example, Writer};
+use super::{Report, Towers, finish, start};
+use crate::history::{Event, History, day_of};
+use crate::parity::replay::{self, Replayed};
+use crate::parity::{self, Job, Response};
+use crate::plan::Engine;
+use crate::{Error, files};
+
+/// What an as-served training set is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Name of the model definition.
+    pub model: String,
+    /// How long after a response an event is its outcome, in microseconds.
+    pub window_us: i64,
+    /// Responses at most; the newest ones are kept.
+    pub responses_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { model: "ranker".to_owned(), window_us: 30 * 60 * 1_000_000, responses_max: 60_000 }
+    }
+}
+
+/// Assembles an as-served training set under `root`. Responses that cannot be replayed, were made with
+/// other item vectors than `towers`, or whose window is still open are left out and counted in the
+/// parity report that comes back beside the set's own.
+///
+/// # Errors
+/// When no response can be learned from, or records, plan or disk fail.
+pub async fn assemble(
+    engine: &Engine,
+    job: &Job,
+    definitions: &Definitions,
+    history: &History,
+    root: &Path,
+    towers: Option<&Towers>,
+    settings: &Settings,
+) -> Result<(Report, parity::Report), Error> {
+    let model = definitions.compile_model(&settings.model)?;
+    let joiner = Joiner::new(definitions, &model.model, &definitions.lanes())?;
+    let mut counted = parity::Report::default();
+    let mut responses = parity::responses(job, &mut counted).await?;
+    counted.responses = responses.len() as u64;
+    let digest = towers.map_or_else(String::new, |t| files::hex(&t.embedding.digest()));
+    let closed = closed_to(history, settings.window_us);
+    responses.retain(|response| {
+        let reason = if response.served.embedding != digest {
+            "other_embedding"
+        } else if response.as_of_us() > closed {
+            "window_open"
+        } else {
+            return true;
+        };
+        counted.skip(reason);
+        false
+    });
+    responses.sort_by_key(|r| (r.as_of_us(), r.partition, r.offset));
+    let left_out = responses.len().saturating_sub(settings.responses_max);
+    responses.drain(..left_out);
+    let first = responses.first().map(Response::as_of_us);
+    if let (Some(towers), Some(first)) = (towers, first) {
+        super::refuse_future(towers, EventTime(first))?;
+    }
+    let mut visitors = Vec::new();
+    for lane in joiner.visitor_lanes() {
+        visitors.push(replay::visitors(engine, job, lane, &responses, &mut counted).await?);
+    }
+    let mut items = Vec::new();
+    for lane in joiner.item_lanes() {
+        items.push(replay::items(engine, job, lane, &responses, &mut counted).await?);
+    }
+    let next = Outcomes::of(history);
+    let (aside, mut tally) = (start(root, &settings.model)?, Tally::default());
+    let mut writer = Writer::create(&aside, &model.model.inputs)?;
+    let same_indexes = |a: &Response, b: &Response| {
+        day_of(EventTime(a.as_of_us())) == day_of(EventTime(b.as_of_us()))
+            && a.served.snapshots == b.served.snapshots
+    };
+    let mut at = 0;
+    for day in responses.chunk_by(same_indexes) {
+        let rows = at..at + day.len();
+        at = rows.end;
+        let digest = day[0].served.snapshots.get("indexes").cloned().unwrap_or_default();
+        let Some(indexes) = (job.indexes)(&digest) else {
+            day.iter().for_each(|_| counted.skip("indexes_gone"));
+            continue;
+        };
+        for (response, n) in day.iter().zip(rows) {
+            let Some(visitor) = visitor(&visitors, n)? else {
+                counted.skip("degraded_read");
+                continue;
+            };
+            let Some((kind, target)) = next.target(history, response, settings.window_us) else {
+                tally.without_target += 1;
+                continue;
+            };
+            let pool = pool(&model.model.sources, &indexes.catalogue, &response.served.candidates);
+            let Some(values) = item_values(&items, n, pool.items.len())? else {
+                counted.skip("degraded_read");
+                continue;
+            };
+            let visitor: Vec<&[Value]> = visitor.iter().map(Vec::as_slice).collect();
+            let query =
+                Query::of_visitor(&visitor, Vec::new(), response.as_of_us(), <[f32]>::to_vec);
+            // What the table did not know was null to the model, not a default.
+            let candidates = &response.served.candidates;
+            let item = |lane: usize, row: usize| match candidates[row].item_features.is_empty() {
+                true => &[][..],
+                false => values[lane][row].as_slice(),
+            };
+            let joined = joiner.join(Request::of(&query), &visitor, item, &pool);
+            let (inputs, failed) = model.evaluate(&joined);
+            tally.failed += failed.len() as u64;
+            let ids = response.served.candidates.iter().map(|c| c.item_id.as_str().into());
+            let at = EventTime(response.as_of_us());
+            let example = Example { at, items: ids.collect(), target, kind, inputs };
+            tally.count(&example);
+            writer.push(&example)?;
+        }
+        tally.served_day(day, &indexes);
+    }
+    if tally.is_empty() {
+        std::fs::remove_dir_all(&aside).map_err(Error::io(&aside))?;
+        return Err(Error::Missing {
+            what: format!("no response can be learned from: {:?}", counted.skipped),
+            remedy: "serve more, and wait until the outcomes' window is closed",
+        });
+    }
+    let made = Made { clock: "as_served", model: &model.model, towers, left_out: left_out as u64 };
+    let manifest = tally.manifest(&made, None, writer.close()?);
+    Ok((finish(root, &aside, manifest)?, counted))
+}
+
+/// The last `as_of` whose window is closed in every partition that has events.
+fn closed_to(history: &History, window_us: i64) -> i64 {
+    let mut greatest: HashMap<_, i64> = HashMap::new();
+    for event in &history.events {
+        let at = greatest.entry(event.partition).or_insert(i64::MIN);
+        *at = (*at).max(event.at.0);
+    }
+    let watermark = greatest.values().min().copied().unwrap_or(i64::MIN);
+    // The watermark is the greatest time less the lateness, and the window waits for the lateness.
+    watermark.saturating_sub(window_us + 2 * history.lane.source.allowed_lateness_us)
+}
+
+/// Events of each visitor.
+struct Outcomes<'a>(HashMap<&'a str, &'a [Event]>);
+
+impl<'a> Outcomes<'a> {
+    fn of(history: &'a History) -> Self {
+        let by_visitor = history.events.chunk_by(|a, b| a.visitor == b.visitor);
+        let name = |events: &[Event]| &*history.visitors[events[0].visitor as usize];
+        Self(by_visitor.map(|events| (name(events), events)).collect())
+    }
+
+    /// The first event within the window on a candidate: its kind and the candidate's row.
+    fn target(
+        &self,
+        history: &History,
+        response: &Response,
+        window_us: i64,
+    ) -> Option<(Arc<str>, usize)> {
+        let from = EventTime(response.as_of_us());
+        let events = self.0.get(response.visitor())?.iter();
+        let mut within = events.filter(|e| e.at > from && e.at <= from.plus(window_us));
+        within.find_map(|event| {
+            let item = &*history.items[event.item as usize];
+            let row = response.served.candidates.iter().position(|c| c.item_id == item)?;
+            Some((Arc::clone(&history.kinds[usize::from(event.kind)]), row))
+        })
+    }
+}
+
+fn visitor(lanes: &[Replayed], response: usize) -> Result<Option<Vec<Vec<Value>>>, Error> {
+    let rows = lanes.iter().map(|lane| lane.rows(response)?.next());
+    let Some(rows) = rows.collect::<Option<Vec<_>>>() else { return Ok(None) };
+    Ok(Some(rows.into_iter().map(|row| decode_values(row)).collect::<Result<_, _>>()?))
+}
+
+type Rows = Vec<Vec<Vec<Value>>>;
+
+fn item_values(lanes: &[Replayed], response: usize, count: usize) -> Result<Option<Rows>, Error> {
+    let mut values = Vec::with_capacity(lanes.len());
+    for lane in lanes {
+        let Some(rows) = lane.rows(response) else { return Ok(None) };
+        let decoded: Vec<Vec<Value>> =
+            rows.map(|row| decode_values(row)).collect::<Result<_, _>>()?;
+        if decoded.len() != count {
+            return Ok(None);
+        }
+        values.push(decoded);
+    }
+    Ok(Some(values))
+}
+
+/// The recorded hits as the joined row takes them.
+fn pool(sources: &[String], catalogue: &Catalogue, candidates: &[v1::ServedCandidate]) -> Pool {
+    let item = |candidate: &v1::ServedCandidate| catalogue.ordinal(&candidate.item_id);
+    let items: Vec<u32> = candidates.iter().map(|c| item(c).unwrap_or(u32::MAX)).collect();
+    let hits = sources.iter().map(|source| {
+        let hit = |(candidate, item): (&v1::ServedCandidate, &u32)| {
+            let hit = candidate.sources.iter().find(|hit| hit.source == *source)?;
+            Some(Hit { item: *item, score: hit.score, rank: hit.rank, share: hit.share })
+        };
+        candidates.iter().zip(&items).map(hit).collect()
+    });
+    Pool { sources: sources.to_vec(), hits: hits.collect(), items }
+}
