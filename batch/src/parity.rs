@@ -67,32 +67,62 @@ pub struct Job {
     pub watch: Arc<Watch>,
 }
 
+/// Responses of one pass over the log: what [`run`] holds in memory.
+const PASS_MAX: usize = 20_000;
+
 /// Compares every response of the topic.
 ///
 /// # Errors
 /// When the log cannot be read or a plan fails; a difference is no error but a line of the report.
 pub async fn run(engine: &Engine, job: &Job) -> Result<Report, Error> {
+    run_in_passes(engine, job, PASS_MAX).await
+}
+
+/// [`run`] with about `responses_max` responses in each pass over the log.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_in_passes(
+    engine: &Engine,
+    job: &Job,
+    responses_max: usize,
+) -> Result<Report, Error> {
     let mut report = Report::default();
-    let responses = read::responses(job, &mut report).await?;
-    report.responses = responses.len() as u64;
+    let mut reading = read::Responses::open(job).await?;
+    loop {
+        let responses = reading.next(responses_max, &mut report).await?;
+        if responses.is_empty() {
+            return Ok(report);
+        }
+        report.responses += responses.len() as u64;
+        pass(engine, job, &responses, &mut report).await?;
+    }
+}
+
+async fn pass(
+    engine: &Engine,
+    job: &Job,
+    responses: &[Response],
+    report: &mut Report,
+) -> Result<(), Error> {
     let (items, visitors): (Vec<_>, Vec<_>) =
         job.lanes.iter().partition(|lane| lane.entity == ITEM_ENTITY);
     for lane in visitors {
-        visitors::compare(engine, job, lane, &responses, &mut report).await?;
+        visitors::compare(engine, job, lane, responses, report).await?;
     }
     for lane in items {
-        items::compare(engine, job, lane, &responses, &mut report).await?;
+        items::compare(engine, job, lane, responses, report).await?;
     }
-    pipeline::compare(job, &responses, &mut report);
+    pipeline::compare(job, responses, report);
     let known = |lane: &[u8]| job.lanes.iter().any(|known| known.id.0 == *lane);
-    for response in &responses {
+    for response in responses {
         let served = &response.served;
         let reads = served.visitor_reads.iter().chain(&served.item_table_reads);
         if reads.into_iter().any(|read| !known(&read.lane)) {
             report.skip("lane_of_other_definitions");
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// The recorded lane, if it is `lane`.

@@ -5,6 +5,7 @@ use record::{Offset, Partition};
 use wire::v1;
 
 use super::{Job, Report};
+use crate::records::Chunks;
 use crate::{Error, Progress};
 
 /// A record of topic `served`.
@@ -30,20 +31,41 @@ impl Response {
     }
 }
 
-/// Every response of the topic; what is no response is counted.
-pub(crate) async fn responses(job: &Job, report: &mut Report) -> Result<Vec<Response>, Error> {
-    let extent = match job.records.extent(&job.served_topic).await {
-        Ok(extent) => extent,
-        Err(Error::Log(event_log::Error::NoTopic { .. }) | Error::NoArchive { .. }) => {
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(error),
-    };
-    let mut responses = Vec::new();
-    for (partition, end) in (0..).map(Partition).zip(&extent.ends) {
-        let mut chunks = job.records.chunks(&job.served_topic, partition, *end).await?;
-        while let Some(records) = chunks.next().await? {
-            (job.watch)(Progress { step: "responses", done: records.len() as u64, total: None });
+/// Reads the topic's responses, pass by pass; what is no response is counted.
+pub(super) struct Responses<'a> {
+    job: &'a Job,
+    ends: Vec<Offset>,
+    partition: u32,
+    chunks: Option<Chunks>,
+}
+
+impl<'a> Responses<'a> {
+    pub(super) async fn open(job: &'a Job) -> Result<Self, Error> {
+        let ends = job.records.extent_or_nothing(&job.served_topic).await?.ends;
+        Ok(Self { job, ends, partition: 0, chunks: None })
+    }
+
+    /// About `max` responses more, none at the end.
+    pub(super) async fn next(
+        &mut self,
+        max: usize,
+        report: &mut Report,
+    ) -> Result<Vec<Response>, Error> {
+        let mut responses = Vec::new();
+        while responses.len() < max {
+            let Some(end) = self.ends.get(self.partition as usize) else { break };
+            let partition = Partition(self.partition);
+            if self.chunks.is_none() {
+                let topic = &self.job.served_topic;
+                self.chunks = Some(self.job.records.chunks(topic, partition, *end).await?);
+            }
+            let chunks = self.chunks.as_mut().expect("it was just opened");
+            let Some(records) = chunks.next().await? else {
+                (self.partition, self.chunks) = (self.partition + 1, None);
+                continue;
+            };
+            let done = records.len() as u64;
+            (self.job.watch)(Progress { step: "responses", done, total: None });
             for record in records {
                 match v1::Served::decode(record.value.as_slice()) {
                     Ok(served) if served.request.is_some() && served.response.is_some() => {
@@ -53,6 +75,11 @@ pub(crate) async fn responses(job: &Job, report: &mut Report) -> Result<Vec<Resp
                 }
             }
         }
+        Ok(responses)
     }
-    Ok(responses)
+}
+
+/// Every response of the topic.
+pub(crate) async fn responses(job: &Job, report: &mut Report) -> Result<Vec<Response>, Error> {
+    Responses::open(job).await?.next(usize::MAX, report).await
 }

@@ -256,6 +256,10 @@ fn what_was_served_is_what_the_log_gives_and_one_changed_bit_is_found() {
     assert_eq!((report.responses, report.mismatched), (12, 0), "{report:#?}");
     assert!(report.values > 2_000 && report.skipped.is_empty(), "{report:#?}");
 
+    // Several passes over the log compare the same.
+    let passes = run(parity::run_in_passes(&engine(), &world.job(), 1)).unwrap();
+    assert_eq!(passes, report);
+
     // What was changed is named, and nothing else is.
     let found = |name: &str, change: &dyn Fn(&mut v1::Served)| {
         world.change(5, change);

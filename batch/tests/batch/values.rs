@@ -7,7 +7,6 @@ use batch::Records;
 use batch::plan::{Engine, EngineSettings, Order, Scan, SpineRow, When};
 use definitions::Lane;
 use definitions::decode::Decoder;
-use event_log::EventLog;
 use fold::{
     Embedding, EntityState, Head, LanePartition, StateKey, Verdict, encode_values, read_time,
 };
@@ -254,6 +253,5 @@ fn sorts_that_spill_give_the_same_values() {
             all.push(engine.values(&lane, scan, &rows, Vec::new()).await.unwrap().0);
         }
         assert!(all[0] == all[1]);
-        let _ = log.topic("clickstream").await.unwrap();
     });
 }
