@@ -1,5 +1,7 @@
 //! Whole-system tests: they drive the built binary as a user or a scheduler would.
 
+#[path = "system/crashes.rs"]
+mod crashes;
 #[path = "system/exits.rs"]
 mod exits;
 #[path = "system/import.rs"]
