@@ -173,6 +173,12 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 1_000_000)]
         events: usize,
     },
+    /// Recommend with up to 500 candidates, on what the data directory holds
+    Serve {
+        /// Requests of each phase
+        #[arg(long, default_value_t = 1000)]
+        requests: usize,
+    },
     /// The updater on the embedded pair with durable commits
     Update {
         /// Events

@@ -1,5 +1,7 @@
 //! `twofold bench`: speed, one JSON object a line.
 
+mod serve;
+
 use std::sync::Arc;
 
 use definitions::decode::Decoder;
@@ -26,6 +28,7 @@ pub(super) async fn run(context: Context, command: BenchCommand) -> anyhow::Resu
     match command {
         BenchCommand::Fold { events } => fold(&context, events),
         BenchCommand::Update { events } => update(&context, events).await,
+        BenchCommand::Serve { requests } => serve::run(context, requests).await,
     }
 }
 

@@ -46,7 +46,8 @@ pub(super) async fn run(context: Context, args: EvaluateArgs) -> anyhow::Result<
     let address = format!("http://{}", realm.running.address);
     let channel = Channel::from_shared(address)?.connect().await?;
     let mut progress = Progress::new("evaluating", steps.len() as u64);
-    let replayed = replay(&channel, &steps, &baselines, |done| progress.add(done)).await;
+    let pool = context.settings.service.k_max;
+    let replayed = replay(&channel, &steps, &baselines, pool, |done| progress.add(done)).await;
     drop((progress, channel));
     realm.close().await?;
     let (positions, unknown) = replayed?;

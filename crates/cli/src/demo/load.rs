@@ -6,7 +6,7 @@ use std::time::Duration;
 use runtime::clock::Clock;
 use tokio::task::JoinSet;
 
-use super::Clients;
+use super::{Asked, Clients};
 
 /// What a burst saw.
 #[derive(Debug, Clone, Default, serde::Serialize)]
@@ -39,20 +39,29 @@ pub(crate) async fn burst(
         tasks.spawn(async move {
             let mut answers = Vec::with_capacity(mine.len());
             for visitor in mine {
-                let asked = clients.recommend(&clock, &visitor, 20, Vec::new()).await;
-                answers.push(asked.map(|asked| (asked.took, asked.response.tier())));
+                answers.push(clients.recommend(&clock, &visitor, 20, Vec::new()).await);
             }
             answers
         });
     }
-    let (mut burst, mut took) = (Burst::default(), Vec::with_capacity(requests));
+    let mut all = Vec::with_capacity(requests);
     while let Some(answers) = tasks.join_next().await {
-        for answer in answers? {
+        all.extend(answers?);
+    }
+    Ok(Burst::of(all, clock.monotonic() - start))
+}
+
+impl Burst {
+    /// Counts answers that came within `span`.
+    pub(crate) fn of(answers: Vec<anyhow::Result<Asked>>, span: Duration) -> Self {
+        let (mut burst, mut took) = (Self::default(), Vec::with_capacity(answers.len()));
+        for answer in answers {
             burst.requests += 1;
             match answer {
-                Ok((time, tier)) => {
-                    took.push(time);
-                    *burst.tiers.entry(tier.as_str_name().to_owned()).or_default() += 1;
+                Ok(asked) => {
+                    took.push(asked.took);
+                    let tier = asked.response.tier().as_str_name().to_owned();
+                    *burst.tiers.entry(tier).or_default() += 1;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a request of the burst failed");
@@ -60,13 +69,13 @@ pub(crate) async fn burst(
                 }
             }
         }
+        burst.per_s = burst.requests as f64 / span.as_secs_f64().max(1e-9);
+        took.sort_unstable();
+        burst.p50_ms = percentile_ms(&took, 50);
+        burst.p99_ms = percentile_ms(&took, 99);
+        burst.max_ms = percentile_ms(&took, 100);
+        burst
     }
-    burst.per_s = requests as f64 / (clock.monotonic() - start).as_secs_f64().max(1e-9);
-    took.sort_unstable();
-    burst.p50_ms = percentile_ms(&took, 50);
-    burst.p99_ms = percentile_ms(&took, 99);
-    burst.max_ms = percentile_ms(&took, 100);
-    Ok(burst)
 }
 
 /// The nearest rank; 0 of none.

@@ -20,8 +20,6 @@ const WINDOW: usize = 64;
 const WINDOW_US: i64 = 60 * 1_000_000;
 /// Requests at once.
 const CONCURRENCY: usize = 8;
-/// The service's longest list: as long as its pool, so that its recall can be seen.
-const POOL: u32 = 200;
 const SOURCE: &str = "clickstream";
 
 /// The recommenders that twofold is compared with.
@@ -38,11 +36,12 @@ impl Baselines {
     }
 }
 
-/// Replays all steps; the positions in the order of the steps, and how many targets were unknown.
+/// Replays all steps, each asking for `pool` items (so that the recall of the candidates can be seen); the positions in the order of the steps, and how many targets were unknown.
 pub(crate) async fn replay(
     channel: &Channel,
     steps: &[Step],
     baselines: &Baselines,
+    pool: u32,
     mut progress: impl FnMut(u64),
 ) -> anyhow::Result<(Vec<Position>, usize)> {
     let mut tracker = TrackerClient::new(channel.clone());
@@ -62,7 +61,7 @@ pub(crate) async fn replay(
         unknown += asked.len() - known.len();
         let answers = stream::iter(known.into_iter().map(|(step, target, position)| {
             let client = RecommenderClient::new(channel.clone());
-            ask(client, step, target, position, baselines)
+            ask(client, step, target, position, baselines, pool)
         }));
         let answers: Vec<Position> = answers.buffered(CONCURRENCY).try_collect().await?;
         positions.extend(answers);
@@ -109,12 +108,13 @@ async fn ask(
     target: &Arc<str>,
     position: v1::Position,
     baselines: &Baselines,
+    pool: u32,
 ) -> anyhow::Result<Position> {
     let request = v1::RecommendRequest {
         surface: "item".to_owned(),
         visitor_id: step.visitor.clone(),
         session_id: step.visitor.clone(),
-        k: POOL,
+        k: pool,
         min_positions: vec![position],
         as_of_us: Some(step.at_us),
         dry_run: true,
