@@ -48,13 +48,16 @@ pub struct Settings {
     pub chunk: usize,
 }
 
+/// A visitor tower.
+pub type Tower = dyn Fn(&[f32]) -> Vec<f32> + Send + Sync;
+
 /// Item vectors and the tower that queries them.
 #[derive(Clone)]
 pub struct Towers {
     /// Item vectors.
     pub embedding: Arc<dyn Embedding>,
     /// From an interest vector to what item vectors are compared with.
-    pub query: Arc<dyn Fn(&[f32]) -> Vec<f32> + Send + Sync>,
+    pub query: Arc<Tower>,
     /// Time of the last event that they know.
     pub trained_to: EventTime,
 }

@@ -146,7 +146,7 @@ impl History {
                 if sessions.0 != visitor {
                     sessions = (visitor, Ids::default());
                 }
-                let session = session.map(|n| text(n)).filter(|ids| ids.is_valid(row));
+                let session = session.map(text).filter(|ids| ids.is_valid(row));
                 let session = session.map(|ids| sessions.1.place(ids.value(row)) + 1);
                 let kind = kind
                     .map_or("", |n| if text(n).is_valid(row) { text(n).value(row) } else { "" });

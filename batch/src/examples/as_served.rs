@@ -197,7 +197,7 @@ impl<'a> Outcomes<'a> {
 fn visitor(lanes: &[Replayed], response: usize) -> Result<Option<Vec<Vec<Value>>>, Error> {
     let rows = lanes.iter().map(|lane| lane.rows(response)?.next());
     let Some(rows) = rows.collect::<Option<Vec<_>>>() else { return Ok(None) };
-    Ok(Some(rows.into_iter().map(|row| decode_values(row)).collect::<Result<_, _>>()?))
+    Ok(Some(rows.into_iter().map(decode_values).collect::<Result<_, _>>()?))
 }
 
 type Rows = Vec<Vec<Vec<Value>>>;
@@ -206,8 +206,7 @@ fn item_values(lanes: &[Replayed], response: usize, count: usize) -> Result<Opti
     let mut values = Vec::with_capacity(lanes.len());
     for lane in lanes {
         let Some(rows) = lane.rows(response) else { return Ok(None) };
-        let decoded: Vec<Vec<Value>> =
-            rows.map(|row| decode_values(row)).collect::<Result<_, _>>()?;
+        let decoded: Vec<Vec<Value>> = rows.map(decode_values).collect::<Result<_, _>>()?;
         if decoded.len() != count {
             return Ok(None);
         }

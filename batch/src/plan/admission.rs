@@ -79,7 +79,7 @@ impl Admission {
                 },
             };
             self.ledger.count(verdict);
-            if self.ledger.read() % SWEEP_EVERY == 0 {
+            if self.ledger.read().is_multiple_of(SWEEP_EVERY) {
                 self.sweep();
             }
         }
