@@ -15,6 +15,12 @@ pub enum Error {
         /// Its owner.
         owner: Owner,
     },
+    /// Somebody in this very process has that part of the database open.
+    #[error("the {name} of this data directory is open already: share the one that is")]
+    Taken {
+        /// The part.
+        name: &'static str,
+    },
     /// The directory cannot be read or written.
     #[error("data directory {path}: {source}")]
     Io {

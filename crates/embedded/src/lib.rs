@@ -20,6 +20,7 @@ pub mod crash;
 mod error;
 mod group_sync;
 mod owner;
+mod role;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use fjall::{Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 pub use crate::error::Error;
 use crate::group_sync::GroupSync;
 use crate::owner::Ownership;
+pub use crate::role::Role;
+use crate::role::Roles;
 
 /// Memory for cached blocks of tables.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -82,6 +85,7 @@ struct Shared {
     sync: SyncMode,
     memtable_bytes: Option<u64>,
     group: GroupSync,
+    roles: Roles,
     crash: Option<crash::Armed>,
     _ownership: Ownership,
 }
@@ -115,6 +119,7 @@ impl Database {
                 sync: options.sync,
                 memtable_bytes: options.memtable_bytes,
                 group: GroupSync::default(),
+                roles: Roles::default(),
                 crash: options.crash_at.map(crash::Armed::new),
                 _ownership: ownership,
             }),
@@ -131,6 +136,14 @@ impl Database {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.shared.directory
+    }
+
+    /// Takes a part of the database for oneself, until the [`Role`] is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] when somebody in this process has it.
+    pub fn role(&self, name: &'static str) -> Result<Role, Error> {
+        self.shared.roles.take(name).ok_or(Error::Taken { name })
     }
 
     /// When the journal is synced.

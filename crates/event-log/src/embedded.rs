@@ -12,7 +12,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use ::embedded::Database;
+use ::embedded::{Database, Role};
 use async_trait::async_trait;
 use record::{AppendTime, Offset, Partition, partition_for_key};
 
@@ -44,18 +44,21 @@ pub struct Settings {
 /// Dropping it waits until all that was queued is written.
 pub struct Embedded {
     topics: Arc<Topics>,
+    // Before the role: the thread has ended when another log may be opened.
     writer: Writer,
+    _role: Role,
 }
 
 impl Embedded {
-    /// Opens the log of a database. A database has at most one open at a time.
+    /// Opens the log of a database; one at a time, because its writer counts the offsets.
     ///
     /// # Errors
-    /// When what is stored cannot be read.
+    /// When it is open already; when what is stored cannot be read.
     pub fn open(database: &Database, settings: Settings) -> Result<Self, Error> {
+        let role = database.role("event log")?;
         let topics = Arc::new(Topics::open(database)?);
         let writer = Writer::start(Arc::clone(&topics), settings)?;
-        Ok(Self { topics, writer })
+        Ok(Self { topics, writer, _role: role })
     }
 
     /// Removes a topic with all its records; one created under its name is another log.

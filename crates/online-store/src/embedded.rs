@@ -12,7 +12,7 @@ mod remove;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::embedded::{Database, SyncMode};
+use ::embedded::{Database, Role, SyncMode};
 use async_trait::async_trait;
 use fjall::Keyspace;
 use record::{LaneId, Partition};
@@ -42,19 +42,23 @@ struct Inner {
     store: Keyspace,
     settings: Settings,
     locks: [Mutex<()>; LOCKS],
+    _role: Role,
 }
 
 impl Embedded {
-    /// Opens the store of a database, and ends removals that a crash interrupted.
+    /// Opens the store of a database, and ends removals that a crash interrupted. One at a time,
+    /// because its locks order the commits; clones share it.
     ///
     /// # Errors
-    /// When what is stored cannot be read.
+    /// When it is open already; when what is stored cannot be read.
     pub fn open(database: &Database, settings: Settings) -> Result<Self, Error> {
+        let role = database.role("online store")?;
         let inner = Inner {
             database: database.clone(),
             store: database.keyspace("online-store")?,
             settings,
             locks: std::array::from_fn(|_| Mutex::new(())),
+            _role: role,
         };
         inner.end_removals()?;
         Ok(Self { inner: Arc::new(inner) })

@@ -8,6 +8,8 @@ mod conformance;
 mod crash;
 #[path = "embedded/harness.rs"]
 mod harness;
+#[path = "embedded/limits.rs"]
+mod limits;
 #[path = "embedded/model.rs"]
 mod model;
 #[path = "embedded/pair.rs"]

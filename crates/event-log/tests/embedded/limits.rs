@@ -8,7 +8,7 @@ use embedded::{Options, SyncMode};
 use event_log::{Error, EventLog, NewRecord, RECORD_BYTES_MAX};
 use record::{Offset, Partition};
 
-use crate::harness::{Directory, open};
+use crate::harness::{Directory, open, settings};
 
 fn record(bytes: usize) -> NewRecord {
     NewRecord { key: b"k".to_vec(), value: vec![7; bytes - 1] }
@@ -53,6 +53,18 @@ async fn a_deleted_topic_wakes_its_readers() {
     assert!(matches!(told, Err(Error::NoTopic { .. })), "{told:?}");
     let appended = log.append("t", vec![record(1)]).await;
     assert!(matches!(appended, Err(Error::NoTopic { .. })), "{appended:?}");
+}
+
+/// Two logs on one database would count the same offsets twice.
+#[tokio::test]
+async fn a_second_log_on_one_database_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = embedded::Database::open(directory.path()).unwrap();
+    let log = event_log::Embedded::open(&database, settings()).unwrap();
+    let second = event_log::Embedded::open(&database, settings()).err().expect("it is open");
+    assert!(matches!(second, Error::Embedded(embedded::Error::Taken { .. })), "{second}");
+    drop(log);
+    event_log::Embedded::open(&database, settings()).unwrap();
 }
 
 const DIRECTORY: &str = "TWOFOLD_TEST_DIRECTORY";
