@@ -41,8 +41,8 @@ pub struct Settings {
     pub per_source: usize,
     /// Candidates of a position at most; the service's own setting.
     pub pool_max: usize,
-    /// Rows of a position at most: the first ones in the order of fusion, and the target wherever in
-    /// the pool it is.
+    /// Rows of a position at most, the first ones in the order of fusion; a position whose target lies
+    /// behind them counts as one without a target.
     pub rows_max: usize,
     /// Positions that are worked on at once.
     pub chunk: usize,
@@ -89,7 +89,7 @@ impl Default for Settings {
             positions_max: 60_000,
             per_source: 100,
             pool_max: 200,
-            rows_max: 100,
+            rows_max: 200,
             chunk: 8192,
         }
     }

@@ -134,13 +134,14 @@ fn ask<'a>(
     });
     let settings = job.settings;
     let sources = &job.model.model.sources;
-    let (per_source, pool_max) = (settings.per_source, settings.pool_max);
-    let mut pool = pool::gather(sources, indexes, vectors, &query, per_source, pool_max)?;
+    // Cut before the target is looked for: one that was kept from behind the cut would be the only
+    // candidate from there, and a model would learn that what lies far behind is right.
+    let rows_max = settings.pool_max.min(settings.rows_max);
+    let pool = pool::gather(sources, indexes, vectors, &query, settings.per_source, rows_max)?;
     let target = indexes.catalogue.ordinal(&job.history.items[position.event.item as usize]);
-    let Some(target) = target.filter(|target| pool.items.contains(target)) else {
+    if !target.is_some_and(|target| pool.items.contains(&target)) {
         return Ok(None);
-    };
-    pool.retain(|row, item| row < settings.rows_max || item == target);
+    }
     Ok(Some(Asked { position, request: Request::of(&query), visitor, pool }))
 }
 

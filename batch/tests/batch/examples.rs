@@ -157,7 +157,7 @@ async fn a_sample_is_counted_and_an_embedding_of_the_future_refused() {
     let sampled = Settings { positions_max: 50, rows_max: 5, ..settings() };
     let (_, report) = training_set(&log, dir.path(), &sampled).await;
     assert_eq!(report.positions + report.positions_without_target, 50);
-    assert!(report.positions_left_out > 100 && report.rows <= 6 * report.positions);
+    assert!(report.positions_left_out > 100 && report.rows <= 5 * report.positions);
 
     let engine = Engine::new(&EngineSettings::default()).unwrap();
     let (records, definitions) = (Records::Log(log.clone()), shop::definitions());
