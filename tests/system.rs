@@ -1,4 +1,5 @@
 //! Whole-system tests: they drive the built binary as a user or a scheduler would.
+#![allow(clippy::unwrap_used, reason = "an integration test fails by panicking")]
 
 #[path = "system/crashes.rs"]
 mod crashes;

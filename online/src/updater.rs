@@ -48,7 +48,7 @@ pub use self::digest::{Digest, digest};
 pub use self::error::Error;
 pub use self::handle::Handle;
 pub use self::interest::{decode_vector, encode_vector, vector_key};
-pub use self::published::Published;
+pub use self::published::{Published, States};
 pub use self::settings::Settings;
 pub use self::shared::Progress;
 pub use self::status::{LaneStatus, status};

@@ -1,4 +1,5 @@
 //! The service over loopback gRPC on the embedded pair: answers, degradations, pages, records, load.
+#![allow(clippy::unwrap_used, reason = "an integration test fails by panicking")]
 
 #[path = "service/answers.rs"]
 mod answers;

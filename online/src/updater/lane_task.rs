@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use definitions::Lane;
 use event_log::Topic;
-use fold::{Changes, Head, LanePartition, Prepared, StateKey};
+use fold::{Changes, Head, LanePartition, Prepared};
 use online_store::{Commit, Outcome, OwnerToken, StoredHead};
 use record::{Offset, Partition, Record};
 
 use super::context::Context;
-use super::published::Published;
+use super::published::{Published, States};
 use super::retry::retry;
 use super::side_topics::SideRecords;
 use super::{Error, counters, interest};
@@ -181,7 +181,7 @@ impl LaneTask {
         context: &Context,
         previous: Option<Offset>,
         head: Head,
-        published: Option<Arc<[(StateKey, Option<Vec<u8>>)]>>,
+        published: Option<States>,
     ) {
         let (lane, partition, shared) = (self.lane.id, self.partition, &context.shared);
         shared.slot(lane, partition).send_modify(|progress| {

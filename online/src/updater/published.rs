@@ -3,6 +3,9 @@ use std::sync::Arc;
 use fold::{Head, StateKey};
 use record::{LaneId, Offset, Partition};
 
+/// States that a commit changed, by key; `None`: removed.
+pub type States = Arc<[(StateKey, Option<Vec<u8>>)]>;
+
 /// What one commit of a published lane changed.
 #[derive(Debug, Clone)]
 pub struct Published {
@@ -14,6 +17,6 @@ pub struct Published {
     pub previous: Option<Offset>,
     /// The head after it.
     pub head: Head,
-    /// Changed states; `None`: removed.
-    pub states: Arc<[(StateKey, Option<Vec<u8>>)]>,
+    /// Changed states.
+    pub states: States,
 }

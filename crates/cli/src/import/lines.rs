@@ -68,11 +68,11 @@ impl Reader {
                 Err(refusal) => parsed.dead_letters.push(dead(line, bytes, refusal)),
             }
             if pending.len() == BATCH {
-                self.judge(number, &mut pending, parsed, &dead);
+                self.judge(number, &mut pending, parsed, dead);
             }
             progress(bytes.len() as u64 + 1);
         }
-        self.judge(number, &mut pending, parsed, &dead);
+        self.judge(number, &mut pending, parsed, dead);
     }
 
     fn is_header(&self, bytes: &[u8]) -> bool {
