@@ -170,7 +170,7 @@ pub(crate) enum BenchCommand {
     /// The fold, from Arrow columns and from JSON bytes
     Fold {
         /// Events
-        #[arg(long, default_value_t = 1_000_000)]
+        #[arg(long, default_value_t = 2_000_000)]
         events: usize,
     },
     /// Recommend with up to 500 candidates, on what the data directory holds

@@ -51,8 +51,11 @@ fn fold(context: &Context, events: usize) -> anyhow::Result<()> {
     let batches: Vec<EventBatch> = records.iter().map(|records| decoder.decode(records)).collect();
     let decode_s = (context.clock.monotonic() - start).as_secs_f64();
     let mut bench = Bench::new(&lanes, SOURCE);
-    let fold_s = time(context, &mut bench, &batches);
+    let fold_s = time(context, &mut bench, &batches, Commits::Never);
     line("fold", "demo", total / fold_s, "events/s/core");
+    let mut bench = Bench::new(&lanes, SOURCE);
+    let committed_s = time(context, &mut bench, &batches, Commits::Encoded);
+    line("fold", "demo-encoded", total / committed_s, "events/s/core");
     line("fold", "demo-json", total / (fold_s + decode_s), "events/s/core");
     line("fold", "decode", total / decode_s, "events/s/core");
     let mut bench = Bench::new(&lanes, SOURCE);
@@ -67,17 +70,24 @@ fn fold(context: &Context, events: usize) -> anyhow::Result<()> {
     for (name, lane) in clickstream.flat_map(|lane| single_feature_lanes(lane)) {
         let lanes: [Arc<Lane>; 1] = [lane];
         let mut bench = Bench::new(&lanes, SOURCE);
-        let alone_s = time(context, &mut bench, &batches);
+        let alone_s = time(context, &mut bench, &batches, Commits::Never);
         line("fold", &name, total / alone_s, "events/s/core");
     }
     Ok(())
 }
 
-fn time(context: &Context, bench: &mut Bench, batches: &[EventBatch]) -> f64 {
+/// Whether changed states are encoded every [`COMMIT_EVERY`] batches, as for a commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Commits {
+    Never,
+    Encoded,
+}
+
+fn time(context: &Context, bench: &mut Bench, batches: &[EventBatch], commits: Commits) -> f64 {
     let start = context.clock.monotonic();
     for (number, batch) in (1..).zip(batches) {
         bench.step(batch);
-        if number % COMMIT_EVERY == 0 {
+        if commits == Commits::Encoded && number % COMMIT_EVERY == 0 {
             bench.commit();
         }
     }
