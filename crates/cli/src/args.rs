@@ -54,7 +54,7 @@ pub(crate) enum Command {
         #[arg(long)]
         fresh: bool,
     },
-    /// Check definitions: types, plan, cost, golden examples
+    /// Check definitions: types, expressions, golden examples
     Check {
         /// Directory [default: --definitions]
         dir: Option<PathBuf>,
@@ -179,7 +179,7 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 1000)]
         requests: usize,
     },
-    /// The updater on the embedded pair with durable commits
+    /// The updater on the embedded pair: the log is synced, commits follow it unsynced
     Update {
         /// Events
         #[arg(long, default_value_t = 200_000)]

@@ -1,4 +1,4 @@
-//! `twofold check`: definitions, their cost, and their golden examples run through the fold.
+//! `twofold check`: definitions, their expressions, and their golden examples run through the fold.
 
 use std::path::PathBuf;
 use std::sync::Arc;
