@@ -5,6 +5,8 @@
 //! the same port and folder. Everything stops when its value is dropped. For tests only: whatever
 //! goes wrong panics with the server's own last words.
 
+mod kafka;
 mod process;
 
+pub use kafka::{Kafka, kafka_libs};
 pub use process::{Process, free_port};

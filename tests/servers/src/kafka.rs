@@ -1,0 +1,166 @@
+//! One broker of Apache Kafka in KRaft mode.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::{Process, free_port};
+
+/// How often a broker that starts is asked whether it answers …
+const LOOKS: u32 = 600;
+/// … and how long after each time.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A broker, killed when it is dropped; what it wrote goes with it.
+pub struct Kafka {
+    process: Process,
+    folder: TempDir,
+    classpath: String,
+    port: u16,
+}
+
+impl Kafka {
+    /// Starts a broker on a free port; `libs` holds the jars (`TWOFOLD_KAFKA_LIBS`). It answers when
+    /// this returns.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(libs: &Path) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (port, controller) = (free_port(), free_port());
+        let classpath = libs.join("*").display().to_string();
+        let properties = properties(folder.path(), port, controller);
+        fs::write(folder.path().join(PROPERTIES), properties).expect("a file in it");
+        format(&classpath, folder.path());
+        let process = run(&classpath, folder.path());
+        let mut kafka = Self { process, folder, classpath, port };
+        kafka.wait();
+        kafka
+    }
+
+    /// `HOST:PORT` for clients.
+    #[must_use]
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Kills it if it runs, and starts it on the same port and folder; it answers when this returns.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.process.kill();
+        self.process = run(&self.classpath, self.folder.path());
+        self.wait();
+    }
+
+    /// Stops it in its tracks.
+    pub fn pause(&self) {
+        self.process.pause();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.resume();
+    }
+
+    /// A command line of one of Kafka's own tools, by the name of its class.
+    #[must_use]
+    pub fn tool(&self, class: &str) -> Command {
+        java(&self.classpath, "256m", class)
+    }
+
+    fn wait(&mut self) {
+        for _ in 0..LOOKS {
+            if answers(self.port) {
+                return;
+            }
+            assert!(!self.process.has_ended(), "kafka ended:\n{}", self.process.last_words());
+            std::thread::sleep(PAUSE);
+        }
+        panic!("kafka does not answer:\n{}", self.process.last_words());
+    }
+}
+
+const PROPERTIES: &str = "server.properties";
+/// 16 bytes in base64; brokers of different tests never meet.
+const CLUSTER_ID: &str = "dHdvZm9sZC10ZXN0cy0wMQ";
+
+fn properties(folder: &Path, port: u16, controller: u16) -> String {
+    let logs = folder.join("logs");
+    let lines: [(&str, String); 18] = [
+        ("process.roles", "broker,controller".into()),
+        ("node.id", "1".into()),
+        ("controller.quorum.bootstrap.servers", format!("127.0.0.1:{controller}")),
+        ("listeners", format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}")),
+        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
+        ("controller.listener.names", "CONTROLLER".into()),
+        ("inter.broker.listener.name", "PLAINTEXT".into()),
+        ("log.dirs", logs.display().to_string()),
+        ("log.message.timestamp.type", "LogAppendTime".into()),
+        ("offsets.topic.replication.factor", "1".into()),
+        ("offsets.topic.num.partitions", "4".into()),
+        ("transaction.state.log.replication.factor", "1".into()),
+        ("transaction.state.log.min.isr", "1".into()),
+        ("transaction.state.log.num.partitions", "4".into()),
+        ("group.initial.rebalance.delay.ms", "0".into()),
+        ("auto.create.topics.enable", "false".into()),
+        // A broker that was killed comes back as soon as it can.
+        ("broker.session.timeout.ms", "3000".into()),
+        ("broker.heartbeat.interval.ms", "500".into()),
+    ];
+    lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+}
+
+fn format(classpath: &str, folder: &Path) {
+    let mut command = java(classpath, "128m", "kafka.tools.StorageTool");
+    command.args(["format", "--standalone", "-t", CLUSTER_ID, "-c"]).arg(folder.join(PROPERTIES));
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}:\n{out}{err}");
+}
+
+fn run(classpath: &str, folder: &Path) -> Process {
+    let mut command = java(classpath, "512m", "kafka.Kafka");
+    command.arg(folder.join(PROPERTIES));
+    Process::start(command, &folder.join("kafka.log"))
+}
+
+fn java(classpath: &str, heap: &str, class: &str) -> Command {
+    let mut command = Command::new("java");
+    command.args([&format!("-Xmx{heap}"), "-XX:+UseSerialGC", "-cp", classpath, class]);
+    command
+}
+
+/// Whether a broker answers a Metadata request with at least one broker: then it takes part.
+fn answers(port: u16) -> bool {
+    brokers(port).is_ok_and(|brokers| brokers > 0)
+}
+
+fn brokers(port: u16) -> std::io::Result<i32> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    // Its size, then Metadata (3) in version 1, correlation 7, no client id, no topics.
+    stream.write_all(&[0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 7, 255, 255, 0, 0, 0, 0])?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head)?;
+    Ok(i32::from_be_bytes([head[8], head[9], head[10], head[11]]))
+}
+
+/// Where the jars are, as `tests/servers/fetch` says; `None` when nobody has fetched them.
+#[must_use]
+pub fn kafka_libs() -> Option<PathBuf> {
+    std::env::var_os("TWOFOLD_KAFKA_LIBS").map(PathBuf::from)
+}
