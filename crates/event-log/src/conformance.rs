@@ -31,11 +31,18 @@ pub trait Harness: Send + Sync {
 }
 
 /// One test per case of the suite: `event_log_conformance!(EXPRESSION)`, where the expression makes
-/// a [`Harness`](crate::conformance::Harness). The caller has `tokio` with its macros.
+/// a [`Harness`](crate::conformance::Harness); `event_log_conformance!(EXPRESSION, ignore = "why")`
+/// gives each test that attribute. The caller has `tokio` with its macros.
 #[macro_export]
 macro_rules! event_log_conformance {
     ($harness:expr) => {
-        $crate::event_log_conformance!(@cases $harness,
+        $crate::event_log_conformance!(@suite [] $harness);
+    };
+    ($harness:expr, $attribute:meta) => {
+        $crate::event_log_conformance!(@suite [#[$attribute]] $harness);
+    };
+    (@suite $attributes:tt $harness:expr) => {
+        $crate::event_log_conformance!(@cases $attributes $harness,
             topics: create_returns_what_exists, unknown_topics_are_errors, partitions_are_fixed,
                 bad_topics_are_refused, a_recreated_topic_is_another_log;
             append: one_outcome_per_record_in_order, the_key_chooses_the_partition,
@@ -50,13 +57,17 @@ macro_rules! event_log_conformance {
                 offsets_go_on_after_reopening, log_ids_survive_reopening;
         );
     };
-    (@cases $harness:expr, $($module:ident: $($case:ident),+;)+) => {
+    (@cases $attributes:tt $harness:expr, $($module:ident: $($case:ident),+;)+) => {
         $(mod $module {
             use super::*;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                $crate::conformance::$module::$case(&$harness).await;
-            })+
+            $($crate::event_log_conformance!(@case $attributes $harness, $module, $case);)+
         })+
+    };
+    (@case [$($attribute:tt)*] $harness:expr, $module:ident, $case:ident) => {
+        $($attribute)*
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $case() {
+            $crate::conformance::$module::$case(&$harness).await;
+        }
     };
 }

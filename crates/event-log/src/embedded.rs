@@ -16,14 +16,10 @@ use ::embedded::{Database, Role};
 use async_trait::async_trait;
 use record::{AppendTime, Offset, Partition, partition_for_key};
 
+use crate::names::check_topic;
 use crate::{Appended, Bounds, Error, EventLog, NewRecord, RECORD_BYTES_MAX, Reader, Topic};
 use topics::{TopicState, Topics};
 use writer::Writer;
-
-/// The most partitions of a topic.
-const PARTITIONS_MAX: u32 = 1024;
-/// The longest name of a topic, as in Apache Kafka.
-const NAME_BYTES_MAX: usize = 249;
 
 /// Reads the time of an append.
 pub type Clock = Arc<dyn Fn() -> AppendTime + Send + Sync>;
@@ -143,19 +139,4 @@ impl EventLog for Embedded {
         let state = self.partition(topic, partition)?;
         Ok(Box::new(reader::PartitionReader::open(&self.topics, &state, partition, from)?))
     }
-}
-
-fn check_topic(topic: &str, partitions: u32) -> Result<(), Error> {
-    let named = !topic.is_empty()
-        && topic.len() <= NAME_BYTES_MAX
-        && topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    let counted = (1..=PARTITIONS_MAX).contains(&partitions);
-    if named && counted {
-        return Ok(());
-    }
-    Err(Error::BadTopic {
-        topic: topic.to_owned(),
-        partitions,
-        expected: "expected a name of 1 to 249 of a-z A-Z 0-9 . _ - and 1 to 1024 partitions",
-    })
 }

@@ -1,4 +1,5 @@
-//! The event log: a port with an embedded adapter; Apache Kafka is the other.
+//! The event log: a port and its two adapters, [`Embedded`] in the data directory and [`Kafka`] on
+//! Apache Kafka.
 //!
 //! A crate of its own because nobody else may know which log is behind the port. It never decodes a
 //! payload. Both adapters pass the same [`conformance`] suite, and the port promises only what both
@@ -9,6 +10,8 @@
 
 pub mod conformance;
 mod embedded;
+pub mod kafka;
+mod names;
 
 use std::time::Duration;
 
@@ -16,6 +19,7 @@ use async_trait::async_trait;
 use record::{AppendTime, LogId, Offset, Partition, Record};
 
 pub use crate::embedded::{Clock, Embedded, Entropy, Settings};
+pub use crate::kafka::Kafka;
 
 /// The largest record that any log takes, key and value together, in bytes. An adapter refuses more
 /// by itself, so that a record that went into one log goes into the other.
@@ -101,6 +105,39 @@ pub enum Error {
         /// What was asked for.
         expected: u32,
     },
+    /// The topic was deleted and created again while this log was open: it is another log.
+    #[error(
+        "topic {topic} is another log now ({found}, was {expected}): it was deleted and created \
+         again; restart on the new log and bootstrap the state from it"
+    )]
+    Recreated {
+        /// Topic.
+        topic: String,
+        /// The log that was here.
+        expected: LogId,
+        /// The log that is here now.
+        found: LogId,
+    },
+    /// The topic has a setting that the log's promises do not survive.
+    #[error("topic {topic} has {found}, not {expected}: {remedy}")]
+    Unfit {
+        /// Topic.
+        topic: String,
+        /// The setting as it is.
+        found: String,
+        /// The setting as it has to be.
+        expected: &'static str,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// A setting of the adapter cannot be used.
+    #[error("log setting {key}: {reason}")]
+    BadSetting {
+        /// Its name.
+        key: String,
+        /// What is wrong, and what would do.
+        reason: String,
+    },
     /// The reader's position is not in the log any more, or not yet.
     #[error(
         "topic {topic} partition {partition}: position {position} is outside {first}..={next}: {remedy}"
@@ -163,7 +200,8 @@ pub trait EventLog: Send + Sync {
         records: Vec<NewRecord>,
     ) -> Result<Vec<Result<Appended, Error>>, Error>;
 
-    /// What each partition holds, by partition.
+    /// What each partition holds, by partition. A record at an offset before `next` may be read; none
+    /// at or after it can have been.
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error>;
 
     /// A reader of one partition from `from` on.
@@ -178,10 +216,17 @@ pub trait EventLog: Send + Sync {
 /// Reads one partition in order.
 #[async_trait]
 pub trait Reader: Send {
-    /// The next records: at least one if there are any, at most `records_max` (and about 4 MiB);
-    /// empty when none came within `wait`.
+    /// The next records: at most `records_max` (and about 4 MiB); empty when none came within `wait`,
+    /// which does not mean that there are none: a log on the network may be slower than that. A call
+    /// that is dropped loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when there are records but none came for long, by the adapter's
+    /// settings: to call again is to wait again.
     async fn next(&mut self, records_max: usize, wait: Duration) -> Result<Vec<Record>, Error>;
 
-    /// Offset that the next call starts at.
+    /// Offset that the next call starts at. It moves past offsets that hold no record for a reader
+    /// (Kafka leaves such gaps, at the end of a partition too), so whoever reads up to a `next` of
+    /// [`EventLog::bounds`] calls [`Reader::next`] until the position has reached it.
     fn position(&self) -> Offset;
 }

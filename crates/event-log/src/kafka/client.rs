@@ -1,0 +1,130 @@
+//! What librdkafka's clients are told, and what they say.
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+
+use super::settings::Settings;
+use crate::{Error, RECORD_BYTES_MAX};
+
+/// The largest batch of records that a topic takes: one of the largest records, with what Kafka
+/// writes around it.
+pub(super) const BATCH_BYTES_MAX: usize = RECORD_BYTES_MAX + (64 << 10);
+/// Bytes of one partition that are read ahead; librdkafka asks for no more of it until they are
+/// taken. Pausing the partition would do as well but throw them away.
+const READ_AHEAD_KIB_MAX: usize = 8 << 10;
+/// Records of one partition that are read ahead.
+const READ_AHEAD_RECORDS: usize = 50_000;
+/// How soon a partition that was read ahead far enough is looked at again. librdkafka's own second
+/// leaves readers without records for most of it.
+const READ_AHEAD_PAUSE_MS: u32 = 5;
+/// More than the writer's own queue lets in, so that the bound is met there, by waiting.
+const QUEUE_RECORDS_MAX: usize = 1 << 17;
+const QUEUE_KIB_MAX: usize = 128 << 10;
+/// How long a record waits for others to go with it.
+const LINGER_MS: u32 = 1;
+/// Consumers say to which group they belong, though no group is ever joined.
+const GROUP: &str = "twofold";
+
+/// Passes librdkafka's lines on to `tracing`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context;
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka");
+    }
+}
+
+impl ConsumerContext for Context {}
+
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    use RDKafkaLogLevel as Level;
+    match level {
+        Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
+            tracing::error!(facility, "librdkafka: {line}");
+        }
+        Level::Warning => tracing::warn!(facility, "librdkafka: {line}"),
+        Level::Notice | Level::Info => tracing::info!(facility, "librdkafka: {line}"),
+        Level::Debug => tracing::debug!(facility, "librdkafka: {line}"),
+    }
+}
+
+pub(super) fn admin(settings: &Settings) -> Result<AdminClient<Context>, Error> {
+    create(&common(settings), Context)
+}
+
+/// Reads committed records only, commits no position, and fails where a position is not in the log.
+pub(super) fn consumer(settings: &Settings) -> ClientConfig {
+    let mut config = common(settings);
+    if config.get("group.id").is_none() {
+        config.set("group.id", GROUP);
+    }
+    config
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("allow.auto.create.topics", "false")
+        .set("check.crcs", "true")
+        .set("queued.min.messages", READ_AHEAD_RECORDS.to_string())
+        .set("queued.max.messages.kbytes", READ_AHEAD_KIB_MAX.to_string())
+        .set("fetch.queue.backoff.ms", READ_AHEAD_PAUSE_MS.to_string());
+    config
+}
+
+/// Every replica in sync has a record, once and in order, before it is acknowledged.
+pub(super) fn producer(settings: &Settings) -> ClientConfig {
+    let mut config = common(settings);
+    if config.get("linger.ms").is_none() {
+        config.set("linger.ms", LINGER_MS.to_string());
+    }
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", settings.delivery_timeout_ms.to_string())
+        .set("message.max.bytes", BATCH_BYTES_MAX.to_string())
+        .set("queue.buffering.max.messages", QUEUE_RECORDS_MAX.to_string())
+        .set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string());
+    config
+}
+
+fn common(settings: &Settings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    // Users' own first, so that what the adapter decides stands.
+    config
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("client.id", "twofold")
+        .extend(settings.properties.iter().map(|(key, value)| (key.clone(), value.clone())));
+    config.set("bootstrap.servers", &settings.bootstrap_servers).set(
+        "socket.timeout.ms",
+        settings.request_timeout_ms.max(SOCKET_TIMEOUT_MS_MIN).to_string(),
+    );
+    config
+}
+
+/// librdkafka takes no less.
+const SOCKET_TIMEOUT_MS_MIN: u32 = 10;
+
+/// # Errors
+/// [`Error::BadSetting`] names the property that librdkafka does not take.
+pub(super) fn create<C, T>(config: &ClientConfig, context: C) -> Result<T, Error>
+where
+    C: ClientContext,
+    T: FromClientConfigAndContext<C>,
+{
+    config.create_with_context(context).map_err(|error| match error {
+        KafkaError::ClientConfig(_, reason, key, _) => Error::BadSetting { key, reason },
+        other => Error::BadSetting {
+            key: "kafka".to_owned(),
+            reason: format!("no client with these settings: {other}"),
+        },
+    })
+}

@@ -1,0 +1,211 @@
+//! Which log a topic's name stands for, and whether it still does.
+//!
+//! Kafka's consumers and producers go by name: a topic that is deleted and created again is read and
+//! written on as if nothing had happened. So the adapter keeps the id and the number of partitions
+//! that it first saw under a name, and looks again whenever its last look is too old for what it is
+//! about to hand out. A topic that has changed stays an error for as long as the log is open, because
+//! whoever holds its old id would mix two logs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::admin::AdminClient;
+use record::LogId;
+use tokio::time::Instant;
+
+use super::client::Context;
+use super::error::{blocking, of_code};
+use super::native;
+use super::settings::Settings;
+use crate::{Error, Topic};
+
+/// A broker that has just started may not know a topic yet: it is asked so often before the topic is
+/// taken for deleted …
+const MISSING_LOOKS: u32 = 3;
+/// … and so long after each.
+const MISSING_PAUSE: Duration = Duration::from_millis(300);
+
+/// The topics that this log has seen.
+pub(super) struct Identities {
+    admin: Arc<AdminClient<Context>>,
+    request_timeout: Duration,
+    age_max: Duration,
+    known: Mutex<HashMap<String, Arc<Known>>>,
+}
+
+/// A topic as it was first seen.
+pub(super) struct Known {
+    pub(super) name: String,
+    pub(super) topic: Topic,
+    seen: Mutex<Seen>,
+    /// One look at a time; who comes later takes its result.
+    looking: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct Seen {
+    /// When the last look that found it unchanged began.
+    at: Instant,
+    /// What it has changed into.
+    changed: Option<Changed>,
+}
+
+#[derive(Clone, Copy)]
+enum Changed {
+    Gone,
+    Recreated(LogId),
+    Partitions(u32),
+}
+
+impl Identities {
+    pub(super) fn new(admin: Arc<AdminClient<Context>>, settings: &Settings) -> Self {
+        Self {
+            admin,
+            request_timeout: settings.request_timeout(),
+            age_max: settings.identity_age_max(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The topic, looked at no longer ago than the settings allow.
+    pub(super) async fn get(&self, name: &str) -> Result<Arc<Known>, Error> {
+        if let Some(known) = self.known(name) {
+            self.confirm(&known, Instant::now()).await?;
+            return Ok(known);
+        }
+        let at = Instant::now();
+        let topic = self.look(name).await?;
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two first looks at once: the earlier one stands, and this one is compared with it.
+        let known =
+            Arc::clone(all.entry(name.to_owned()).or_insert_with(|| Known::new(name, topic, at)));
+        drop(all);
+        known.compare(Ok(topic), at)?;
+        Ok(known)
+    }
+
+    /// The topic as it is now, looked at now.
+    pub(super) async fn now(&self, name: &str) -> Result<Arc<Known>, Error> {
+        let Some(known) = self.known(name) else { return self.get(name).await };
+        let at = Instant::now();
+        known.compare(self.look(name).await, at)?;
+        Ok(known)
+    }
+
+    /// Forgets what was known of a topic that this log has just created itself.
+    pub(super) fn forget(&self, name: &str) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// Makes sure that the topic was still the same when records came that arrived at `arrived`, give
+    /// or take the age that the settings allow.
+    pub(super) async fn confirm(&self, known: &Known, arrived: Instant) -> Result<(), Error> {
+        if known.is_confirmed(arrived, self.age_max)? {
+            return Ok(());
+        }
+        let _looking = known.looking.lock().await;
+        if known.is_confirmed(arrived, self.age_max)? {
+            return Ok(());
+        }
+        self.look_again(known).await
+    }
+
+    /// Looks in the background if the last look is too old, for who waits and has no records.
+    pub(super) fn refresh(self: &Arc<Self>, known: &Arc<Known>) -> Result<(), Error> {
+        let pause = self.age_max.max(MISSING_PAUSE);
+        if known.is_confirmed(Instant::now(), pause)? {
+            return Ok(());
+        }
+        let Ok(looking) = Arc::clone(&known.looking).try_lock_owned() else { return Ok(()) };
+        let (this, known) = (Arc::clone(self), Arc::clone(known));
+        tokio::spawn(async move {
+            if let Err(error) = this.look_again(&known).await {
+                tracing::debug!(topic = known.name, %error, "looking at a topic's identity");
+            }
+            // Brokers that do not answer are not asked all the time.
+            tokio::time::sleep(MISSING_PAUSE).await;
+            drop(looking);
+        });
+        Ok(())
+    }
+
+    async fn look_again(&self, known: &Known) -> Result<(), Error> {
+        let mut looks = 1;
+        loop {
+            let at = Instant::now();
+            match self.look(&known.name).await {
+                Err(Error::NoTopic { .. }) if looks < MISSING_LOOKS => {
+                    looks += 1;
+                    tokio::time::sleep(MISSING_PAUSE).await;
+                }
+                found => return known.compare(found, at),
+            }
+        }
+    }
+
+    /// Asks the brokers.
+    pub(super) async fn look(&self, name: &str) -> Result<Topic, Error> {
+        let (admin, topic) = (Arc::clone(&self.admin), name.to_owned());
+        let timeout = self.request_timeout;
+        blocking(name, "asking for its id", move || {
+            let described = native::describe(admin.inner(), &topic, timeout)
+                .map_err(|code| of_code(&topic, "asking for its id", code))?;
+            let partitions = u32::try_from(described.partitions).unwrap_or(u32::MAX);
+            Ok(Topic { log: LogId(described.id), partitions })
+        })
+        .await
+    }
+
+    fn known(&self, name: &str) -> Option<Arc<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+}
+
+impl Known {
+    fn new(name: &str, topic: Topic, at: Instant) -> Arc<Self> {
+        let seen = Mutex::new(Seen { at, changed: None });
+        Arc::new(Self { name: name.to_owned(), topic, seen, looking: Arc::default() })
+    }
+
+    /// Whether a look that is not older than `age_max` at `arrived` found it unchanged.
+    fn is_confirmed(&self, arrived: Instant, age_max: Duration) -> Result<bool, Error> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.changed {
+            Some(changed) => Err(self.error(changed)),
+            None => Ok(seen.at + age_max >= arrived),
+        }
+    }
+
+    /// Notes what a look that began at `at` has found.
+    fn compare(&self, found: Result<Topic, Error>, at: Instant) -> Result<(), Error> {
+        let changed = match found {
+            Ok(found) if found.log != self.topic.log => Changed::Recreated(found.log),
+            Ok(found) if found.partitions != self.topic.partitions => {
+                Changed::Partitions(found.partitions)
+            }
+            Ok(_) => {
+                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.at = seen.at.max(at);
+                return seen.changed.map_or(Ok(()), |changed| Err(self.error(changed)));
+            }
+            Err(Error::NoTopic { .. }) => Changed::Gone,
+            Err(error) => return Err(error),
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.changed = Some(changed);
+        Err(self.error(changed))
+    }
+
+    fn error(&self, changed: Changed) -> Error {
+        let topic = self.name.clone();
+        match changed {
+            Changed::Gone => Error::NoTopic { topic },
+            Changed::Recreated(found) => {
+                Error::Recreated { topic, expected: self.topic.log, found }
+            }
+            Changed::Partitions(found) => {
+                Error::Partitions { topic, found, expected: self.topic.partitions }
+            }
+        }
+    }
+}

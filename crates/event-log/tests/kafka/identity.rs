@@ -1,0 +1,117 @@
+//! A name that stands for another log than it did.
+
+use std::time::Duration;
+
+use event_log::kafka::Settings;
+use event_log::{Error, EventLog, Kafka, Reader};
+use record::{Offset, Partition};
+
+use crate::harness::{Broker, append_one, record, unique, within};
+
+/// A log that looks at a topic's identity before each batch of records.
+fn strict(broker: &Broker) -> Kafka {
+    Kafka::open(Settings { identity_age_ms_max: 0, ..broker.settings() }).unwrap()
+}
+
+async fn next_error(reader: &mut dyn Reader) -> Error {
+    within("an error", async {
+        loop {
+            match reader.next(10, Duration::from_millis(100)).await {
+                Ok(_) | Err(Error::Unavailable { .. }) => {}
+                Err(error) => return error,
+            }
+        }
+    })
+    .await
+}
+
+/// The new log has records behind the reader's position: they are never handed out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Apache Kafka: tests/run starts it"]
+async fn a_reader_stops_at_a_recreated_topic() {
+    let broker = Broker::shared();
+    let (log, other, topic) = (strict(&broker), broker.log(), unique("recreated-while-read"));
+    let old = log.create(&topic, 1).await.unwrap();
+    append_one(&log, &topic, "old").await;
+    let mut reader = log.reader(&topic, Partition(0), Offset(0)).await.unwrap();
+    while reader.position() == Offset(0) {
+        let found = reader.next(10, Duration::from_secs(1)).await.unwrap();
+        assert!(found.iter().all(|record| record.value == b"old"));
+    }
+    broker.delete_topic(&topic).await;
+    let new = other.create(&topic, 1).await.unwrap();
+    for i in 0..5 {
+        append_one(&other, &topic, &format!("new {i}")).await;
+    }
+    let error = within("an error", async {
+        loop {
+            match reader.next(10, Duration::from_millis(100)).await {
+                Ok(found) => assert!(found.is_empty(), "read from another log: {found:?}"),
+                Err(Error::Unavailable { .. }) => {}
+                Err(error) => return error,
+            }
+        }
+    })
+    .await;
+    match &error {
+        Error::Recreated { expected, found, .. } => {
+            assert_eq!((*expected, *found), (old.log, new.log));
+        }
+        // It looked while the topic was gone.
+        Error::NoTopic { .. } => {}
+        other => panic!("{other}"),
+    }
+    assert_eq!(next_error(&mut *reader).await.to_string(), error.to_string(), "it stays so");
+}
+
+/// Whoever holds the old id is not told positions of the new log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Apache Kafka: tests/run starts it"]
+async fn appends_stop_at_a_recreated_topic() {
+    let broker = Broker::shared();
+    let (log, other, topic) = (strict(&broker), broker.log(), unique("recreated-while-written"));
+    log.create(&topic, 1).await.unwrap();
+    append_one(&log, &topic, "old").await;
+    broker.delete_topic(&topic).await;
+    other.create(&topic, 1).await.unwrap();
+    let error = log.append(&topic, vec![record("key", "for the old log")]).await.unwrap_err();
+    assert!(matches!(error, Error::Recreated { .. }), "{error}");
+    assert!(error.to_string().contains("bootstrap"), "names the remedy: {error}");
+    assert!(log.topic(&topic).await.is_err(), "nor is the new one taken for the old");
+    let end = other.bounds(&topic).await.unwrap()[0].next;
+    assert_eq!(end, Offset(0), "nothing was written into the new log");
+    assert!(broker.log().topic(&topic).await.is_ok(), "a log that is opened now knows only this");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Apache Kafka: tests/run starts it"]
+async fn readers_and_appends_stop_when_partitions_are_added() {
+    let broker = Broker::shared();
+    let (log, topic) = (strict(&broker), unique("expanded"));
+    log.create(&topic, 2).await.unwrap();
+    append_one(&log, &topic, "value").await;
+    let mut reader = log.reader(&topic, Partition(0), Offset(0)).await.unwrap();
+    broker.add_partitions(&topic, 3).await;
+    for error in [
+        next_error(&mut *reader).await,
+        log.append(&topic, vec![record("key", "value")]).await.unwrap_err(),
+        log.topic(&topic).await.unwrap_err(),
+        log.bounds(&topic).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Partitions { found: 3, expected: 2, .. }), "{error}");
+    }
+    let as_before = broker.log().create(&topic, 2).await.unwrap_err();
+    assert!(matches!(as_before, Error::Partitions { found: 3, expected: 2, .. }), "{as_before}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Apache Kafka: tests/run starts it"]
+async fn a_reader_stops_at_a_deleted_topic() {
+    let broker = Broker::shared();
+    let (log, topic) = (broker.log(), unique("deleted"));
+    log.create(&topic, 1).await.unwrap();
+    let mut reader = log.reader(&topic, Partition(0), Offset(0)).await.unwrap();
+    broker.delete_topic(&topic).await;
+    let error = next_error(&mut *reader).await;
+    assert!(matches!(error, Error::NoTopic { .. }), "{error}");
+}
