@@ -48,6 +48,8 @@ struct Seen {
     at: Instant,
     /// What it has changed into.
     changed: Option<Changed>,
+    /// When the last look that found nothing out ended, and why.
+    failed: Option<(Instant, String)>,
 }
 
 #[derive(Clone, Copy)]
@@ -103,11 +105,16 @@ impl Identities {
         if known.is_confirmed(arrived, self.age_max)? {
             return Ok(());
         }
+        let called = Instant::now();
         let _looking = known.looking.lock().await;
         if known.is_confirmed(arrived, self.age_max)? {
             return Ok(());
         }
-        self.look_again(known).await
+        // Brokers that are away would otherwise keep all who wait, one after the other.
+        known.has_failed_since(called)?;
+        let looked = self.look_again(known).await;
+        known.note_failure(&looked);
+        looked
     }
 
     /// Looks in the background if the last look is too old, for who waits and has no records.
@@ -163,7 +170,7 @@ impl Identities {
 
 impl Known {
     fn new(name: &str, topic: Topic, at: Instant) -> Arc<Self> {
-        let seen = Mutex::new(Seen { at, changed: None });
+        let seen = Mutex::new(Seen { at, changed: None, failed: None });
         Arc::new(Self { name: name.to_owned(), topic, seen, looking: Arc::default() })
     }
 
@@ -173,6 +180,23 @@ impl Known {
         match seen.changed {
             Some(changed) => Err(self.error(changed)),
             None => Ok(seen.at + age_max >= arrived),
+        }
+    }
+
+    fn has_failed_since(&self, called: Instant) -> Result<(), Error> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match &seen.failed {
+            Some((at, reason)) if *at >= called => {
+                Err(Error::Unavailable { reason: reason.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note_failure(&self, looked: &Result<(), Error>) {
+        if let Err(Error::Unavailable { reason }) = looked {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.failed = Some((Instant::now(), reason.clone()));
         }
     }
 
