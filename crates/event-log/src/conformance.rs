@@ -52,7 +52,8 @@ macro_rules! event_log_conformance {
             read: readers_start_anywhere, readers_take_at_most_what_they_ask_for,
                 positions_outside_are_errors, an_empty_partition_waits, an_append_wakes_readers,
                 a_dropped_read_loses_nothing, large_batches_arrive_whole,
-                partitions_do_not_mix;
+                partitions_do_not_mix, readers_after_others_start_where_they_are_told,
+                readers_reach_the_end_of_the_bounds;
             durability: what_was_acknowledged_is_there_after_reopening,
                 offsets_go_on_after_reopening, log_ids_survive_reopening;
         );

@@ -10,11 +10,9 @@ mod crash;
 mod harness;
 #[path = "embedded/limits.rs"]
 mod limits;
-#[path = "shared/model.rs"]
+#[path = "embedded/model.rs"]
 mod model;
 #[path = "embedded/pair.rs"]
 mod pair;
 #[path = "embedded/power.rs"]
 mod power;
-#[path = "embedded/random.rs"]
-mod random;

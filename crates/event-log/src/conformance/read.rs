@@ -181,3 +181,42 @@ pub async fn partitions_do_not_mix(harness: &dyn Harness) {
     }
     assert_eq!(total, 160);
 }
+
+/// A reader of a partition that another has just read starts at its own position, not at the
+/// other's.
+pub async fn readers_after_others_start_where_they_are_told(harness: &dyn Harness) {
+    let log = harness.open().await;
+    let name = harness.topic("after-others");
+    log.create(&name, 1).await.expect("a new topic");
+    let appended =
+        append(&*log, &name, (0..50).map(|i| record("k", format!("{i}"))).collect()).await;
+    for round in 0..10 {
+        let from = appended[round].offset;
+        let mut reader = reader(&*log, &name, Partition(0), from).await;
+        let found = read(&mut *reader, 50 - round).await;
+        assert_eq!(found[0].offset, from, "round {round}");
+        assert!(reader.position() > appended[49].offset);
+    }
+}
+
+/// Who reads until its position has reached the end that the log told has read everything.
+pub async fn readers_reach_the_end_of_the_bounds(harness: &dyn Harness) {
+    let log = harness.open().await;
+    let name = harness.topic("end");
+    log.create(&name, 1).await.expect("a new topic");
+    for round in 1..4 {
+        append(&*log, &name, (0..30).map(|i| record("k", format!("{i}"))).collect()).await;
+        let bounds = log.bounds(&name).await.expect("its bounds")[0];
+        let mut reader = reader(&*log, &name, Partition(0), bounds.first).await;
+        let mut count = 0;
+        let all = async {
+            while reader.position() < bounds.next {
+                let found = reader.next(7, Duration::from_millis(100)).await;
+                count += found.expect("a readable partition").len();
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, all).await;
+        assert!(in_time.is_ok(), "at {} of {}", reader.position(), bounds.next);
+        assert_eq!(count, 30 * round);
+    }
+}

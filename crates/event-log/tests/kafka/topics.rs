@@ -86,6 +86,47 @@ async fn positions_before_the_log_are_errors() {
     assert_eq!(found[0].offset, Offset(10));
 }
 
+/// The broker deletes what a reader has not read yet: it reads what it had read ahead, and stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Apache Kafka: tests/run starts it"]
+async fn a_reader_stops_where_the_log_was_cut() {
+    const RECORDS: u64 = 40;
+    let broker = Broker::shared();
+    let (log, topic) = (broker.log(), unique("cut-while-read"));
+    log.create(&topic, 1).await.unwrap();
+    // Far more than is read ahead.
+    let large = "x".repeat(1_000_000);
+    for _ in 0..RECORDS {
+        append_one(&log, &topic, &large).await;
+    }
+    let mut reader = log.reader(&topic, Partition(0), Offset(0)).await.unwrap();
+    let mut cut = TopicPartitionList::new();
+    cut.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(RECORDS as i64 - 1)).unwrap();
+    broker.admin().delete_records(&cut, &options()).await.unwrap();
+    let mut next = 0;
+    let error = within("an error", async {
+        loop {
+            match reader.next(1, Duration::from_millis(100)).await {
+                Ok(found) => {
+                    for record in found {
+                        assert_eq!(record.offset, Offset(next), "no gap");
+                        next += 1;
+                    }
+                }
+                Err(error) => return error,
+            }
+        }
+    })
+    .await;
+    let first = Offset(RECORDS - 1);
+    let text = error.to_string();
+    let Error::OutOfRange { position, first: found, .. } = error else { panic!("{text}") };
+    assert_eq!((position, found), (Offset(next), first), "{text}");
+    assert!(text.contains("bootstrap"), "names the remedy: {text}");
+    let again = reader.next(1, Duration::from_millis(100)).await.unwrap_err();
+    assert_eq!(again.to_string(), text, "it stays so");
+}
+
 /// Brokers that are not there: an error within the time that the settings allow.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Apache Kafka: tests/run starts it"]

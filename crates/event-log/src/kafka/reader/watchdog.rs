@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use record::Offset;
+use record::{Offset, Partition};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -47,13 +47,42 @@ impl Watchdog {
         });
         let Ok(answer) = question.try_recv() else { return Ok(()) };
         self.progress();
-        let (bounds, partition) = (answer?, ends.partition);
+        self.judge(&ends.known.name, ends.partition, position, answer?)
+    }
+
+    /// Whether there was anything to come.
+    fn judge(
+        &self,
+        topic: &str,
+        partition: Partition,
+        position: Offset,
+        bounds: Bounds,
+    ) -> Result<(), Error> {
         if bounds.next <= position {
             return Ok(());
         }
         let (stalled_ms, end) = (self.stall_timeout.as_millis(), bounds.next);
         let what = format!("reading partition {partition} at {position}");
         let why = format!("no record came for {stalled_ms} ms though the log goes on to {end}");
-        Err(unavailable(&ends.known.name, &what, why))
+        Err(unavailable(topic, &what, why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_barks_when_there_is_something_to_come() {
+        let watchdog = Watchdog::new(Duration::from_millis(1_234));
+        let judge = |next| {
+            let bounds = Bounds { first: Offset(0), next: Offset(next) };
+            watchdog.judge("clicks", Partition(3), Offset(70), bounds).map_err(|e| e.to_string())
+        };
+        assert_eq!(judge(70), Ok(()));
+        let error = judge(71).unwrap_err();
+        for named in ["clicks", "partition 3", "at 70", "to 71", "1234 ms"] {
+            assert!(error.contains(named), "{named}: {error}");
+        }
     }
 }
