@@ -30,11 +30,12 @@ pub trait Harness: Send + Sync {
 }
 
 /// One test per case of the suite: `online_store_conformance!(EXPRESSION)`, where the expression
-/// makes a [`Harness`](crate::conformance::Harness). The caller has `tokio` with its macros.
+/// makes a [`Harness`](crate::conformance::Harness). Attributes behind the expression,
+/// such as `#[ignore = "needs a server"]`, are put on every test. The caller has `tokio` with its macros.
 #[macro_export]
 macro_rules! online_store_conformance {
-    ($harness:expr) => {
-        $crate::online_store_conformance!(@cases $harness,
+    ($harness:expr $(, #[$attribute:meta])*) => {
+        $crate::online_store_conformance!(@cases [$(#[$attribute])*] $harness,
             commit: the_first_commit_expects_nothing, commits_follow_each_other,
                 a_lost_reply_is_recognised, gaps_and_replays_are_refused,
                 a_commit_may_stay_where_it_is, unclaimed_commits_are_fenced,
@@ -53,13 +54,17 @@ macro_rules! online_store_conformance {
             durability: commits_and_owners_survive_reopening, removals_survive_reopening;
         );
     };
-    (@cases $harness:expr, $($module:ident: $($case:ident),+;)+) => {
+    (@cases $attributes:tt $harness:expr, $($module:ident: $($case:ident),+;)+) => {
         $(mod $module {
             use super::*;
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                $crate::conformance::$module::$case(&$harness).await;
-            })+
+            $($crate::online_store_conformance!(@case $attributes $harness, $module, $case);)+
         })+
+    };
+    (@case [$($attribute:tt)*] $harness:expr, $module:ident, $case:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        $($attribute)*
+        async fn $case() {
+            $crate::conformance::$module::$case(&$harness).await;
+        }
     };
 }

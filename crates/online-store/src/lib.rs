@@ -1,4 +1,4 @@
-//! The online store: a port with an embedded adapter; Redis is the other.
+//! The online store: a port with two adapters, [`Embedded`] and [`Redis`].
 //!
 //! A crate of its own because nobody else may know which store is behind the port. It never reads a
 //! state's bytes: it keeps them beside a head that it compares and swaps. Both adapters pass the same
@@ -9,11 +9,14 @@
 
 pub mod conformance;
 mod embedded;
+mod limits;
+mod redis;
 
 use async_trait::async_trait;
 use record::{LaneId, Offset, Partition};
 
 pub use crate::embedded::{Embedded, Settings};
+pub use crate::redis::{Redis, Settings as RedisSettings, SettingsError as RedisSettingsError};
 
 /// The largest key that any store takes, in bytes. An adapter refuses more by itself, so that what
 /// went into one store goes into the other; so for [`VALUE_BYTES_MAX`].
@@ -113,6 +116,14 @@ pub enum Error {
         lane: LaneId,
         /// Partition.
         partition: Partition,
+    },
+    /// The server is not one that states may be trusted to; nothing was written.
+    #[error("online store refused: {reason}; {remedy}")]
+    Unsuitable {
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        remedy: &'static str,
     },
     /// The embedded database failed.
     #[error(transparent)]

@@ -10,9 +10,11 @@ mod crash;
 mod harness;
 #[path = "embedded/limits.rs"]
 mod limits;
-#[path = "embedded/model.rs"]
+#[path = "shared/model.rs"]
 mod model;
 #[path = "embedded/pair.rs"]
 mod pair;
 #[path = "embedded/power.rs"]
 mod power;
+#[path = "embedded/random.rs"]
+mod random;

@@ -7,6 +7,10 @@
 
 mod kafka;
 mod process;
+mod redis;
+mod redis_cluster;
 
 pub use kafka::{Kafka, kafka_libs};
 pub use process::{Process, free_port};
+pub use redis::{Backup, Fsync, Redis};
+pub use redis_cluster::RedisCluster;

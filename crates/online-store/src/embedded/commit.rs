@@ -6,7 +6,7 @@ use record::{LaneId, Partition};
 
 use super::Inner;
 use super::layout::{self, HeadEntry, Kind};
-use crate::{Commit, Error, KEY_BYTES_MAX, Outcome, OwnerToken, StoredHead, VALUE_BYTES_MAX};
+use crate::{Commit, Error, Outcome, OwnerToken, StoredHead, limits};
 
 /// Changes of keys: a value, or its removal.
 type Changes = [(Vec<u8>, Option<Vec<u8>>)];
@@ -34,7 +34,7 @@ impl Inner {
     }
 
     pub(super) fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
-        check(&commit)?;
+        limits::check(&commit)?;
         let Commit { lane, partition, owner, expected, head, states, derived } = commit;
         let lock = self.lock(lane, partition);
         let entry = self.head(lane, partition)?;
@@ -107,17 +107,4 @@ impl Inner {
             }
         }
     }
-}
-
-/// Refuses what is too large before anything is written.
-fn check(commit: &Commit) -> Result<(), Error> {
-    let within = |what, bytes, bytes_max| {
-        if bytes > bytes_max { Err(Error::TooLarge { what, bytes, bytes_max }) } else { Ok(()) }
-    };
-    within("a head", commit.head.bytes.len(), VALUE_BYTES_MAX)?;
-    for (key, value) in commit.states.iter().chain(&commit.derived) {
-        within("a key", key.len(), KEY_BYTES_MAX)?;
-        within("a value", value.as_ref().map_or(0, Vec::len), VALUE_BYTES_MAX)?;
-    }
-    Ok(())
 }

@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use embedded::SyncMode;
-use online_store::{Commit, Embedded, OnlineStore, Outcome, OwnerToken, StoredHead};
+use online_store::conformance::Harness;
+use online_store::{Commit, OnlineStore, Outcome, OwnerToken, StoredHead};
 use proptest::prelude::*;
 use record::{LaneId, Offset, Partition};
 
-use crate::harness::Directory;
-
 type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 type Values = BTreeMap<Vec<u8>, Vec<u8>>;
-type Place = (LaneId, Partition);
+/// A lane, by its number, and a partition.
+type Place = (usize, Partition);
 
+/// What a case does; its lanes are numbers until it runs.
 #[derive(Debug, Clone)]
-enum Operation {
+pub(crate) enum Operation {
     Claim {
         place: Place,
         owner: OwnerToken,
@@ -37,13 +37,20 @@ enum Operation {
     },
     Lanes,
     Remove {
-        lane: LaneId,
+        lane: usize,
     },
     Reopen,
 }
 
+const LANES: usize = 2;
+
+/// The operations of one case.
+pub(crate) fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    prop::collection::vec(operation(), 1..60)
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
-    let lane = || (0u8..2).prop_map(|lane| LaneId([lane; 8]));
+    let lane = || 0..LANES;
     let place = move || (lane(), (0u32..2).prop_map(Partition));
     // Mostly one owner, so that most commits pass.
     let owner =
@@ -104,36 +111,35 @@ fn apply(values: &mut Values, changes: Changes) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_store_is_a_map_per_partition(operations in prop::collection::vec(operation(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(check(operations));
-    }
-}
-
-async fn check(operations: Vec<Operation>) {
-    let directory = Directory::new(SyncMode::Always, false);
-    let mut store = directory.open();
-    let mut model = BTreeMap::<Place, Entry>::new();
-    for operation in operations {
-        if matches!(operation, Operation::Reopen) {
-            drop(store);
-            store = directory.open();
-        } else {
-            step(&store, &mut model, operation).await;
+/// Runs a case on a store that others may use too, in lanes of its own.
+pub(crate) fn check(harness: &dyn Harness, operations: Vec<Operation>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let lanes: [LaneId; LANES] = std::array::from_fn(|_| harness.lane());
+        let mut store = harness.open().await;
+        let mut model = BTreeMap::<Place, Entry>::new();
+        for operation in operations {
+            if matches!(operation, Operation::Reopen) {
+                drop(store);
+                store = harness.open().await;
+            } else {
+                step(&*store, &lanes, &mut model, operation).await;
+            }
         }
-    }
+    });
 }
 
-async fn step(store: &Embedded, model: &mut BTreeMap<Place, Entry>, operation: Operation) {
+async fn step(
+    store: &dyn OnlineStore,
+    lanes: &[LaneId; LANES],
+    model: &mut BTreeMap<Place, Entry>,
+    operation: Operation,
+) {
     match operation {
         Operation::Claim { place, owner } => {
             let entry = model.entry(place).or_default();
             entry.owner = Some(owner);
-            assert_eq!(store.claim(place.0, place.1, owner).await.unwrap(), entry.head);
+            assert_eq!(store.claim(lanes[place.0], place.1, owner).await.unwrap(), entry.head);
         }
         Operation::Commit { place, owner, ahead, moves, states, derived } => {
             let entry = model.entry(place).or_default();
@@ -144,7 +150,7 @@ async fn step(store: &Embedded, model: &mut BTreeMap<Place, Entry>, operation: O
             };
             let next = Offset(expected.unwrap_or(0) + moves);
             let commit = Commit {
-                lane: place.0,
+                lane: lanes[place.0],
                 partition: place.1,
                 owner,
                 expected: expected.map(Offset),
@@ -156,10 +162,10 @@ async fn step(store: &Embedded, model: &mut BTreeMap<Place, Entry>, operation: O
         }
         Operation::Read { place, keys } => {
             let entry = model.get(&place).cloned().unwrap_or_default();
-            let found = store.read(place.0, place.1, &keys).await.unwrap();
+            let found = store.read(lanes[place.0], place.1, &keys).await.unwrap();
             let values = |of: &Values| keys.iter().map(|key| of.get(key).cloned()).collect();
             assert_eq!((found.head, found.values), (entry.head.clone(), values(&entry.states)));
-            let found = store.read_derived(place.0, place.1, &keys).await.unwrap();
+            let found = store.read_derived(lanes[place.0], place.1, &keys).await.unwrap();
             assert_eq!((found.head, found.values), (entry.head, values(&entry.derived)));
         }
         Operation::Scan { place } => {
@@ -168,16 +174,17 @@ async fn step(store: &Embedded, model: &mut BTreeMap<Place, Entry>, operation: O
             let mut visit = |key: &[u8], value: &[u8]| {
                 assert_eq!(states.insert(key.to_vec(), value.to_vec()), None);
             };
-            let head = store.scan(place.0, place.1, &mut visit).await.unwrap();
+            let head = store.scan(lanes[place.0], place.1, &mut visit).await.unwrap();
             assert_eq!((head, states), (entry.head, entry.states));
         }
         Operation::Lanes => {
-            let found: BTreeSet<_> = store.lanes().await.unwrap().into_iter().collect();
+            let mut found: BTreeSet<_> = store.lanes().await.unwrap().into_iter().collect();
+            found.retain(|lane| lanes.contains(lane));
             let with_head = model.iter().filter(|(_, entry)| entry.head.is_some());
-            assert_eq!(found, with_head.map(|(place, _)| place.0).collect());
+            assert_eq!(found, with_head.map(|(place, _)| lanes[place.0]).collect());
         }
         Operation::Remove { lane } => {
-            store.remove(lane).await.unwrap();
+            store.remove(lanes[lane]).await.unwrap();
             model.retain(|place, _| place.0 != lane);
         }
         Operation::Reopen => unreachable!("handled by the caller"),

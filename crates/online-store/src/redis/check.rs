@@ -1,0 +1,130 @@
+//! The check at the start: every server must keep what it is given.
+
+use ::redis::{Cmd, Value};
+
+use super::Settings;
+use super::connection::{Node, Target};
+use super::link::Link;
+use super::nodes::Info;
+use crate::Error;
+
+/// Functions came with it.
+const MAJOR_MIN: u32 = 7;
+
+/// Refuses a server that may evict or forget, unless the settings allow it, and one that is too old,
+/// a replica, or of the other kind than the URL says.
+pub(super) async fn check(link: &Link, settings: &Settings, node: &Node) -> Result<(), Error> {
+    let info = Info::of(link, node).await?;
+    kind(&info, settings.cluster)?;
+    if settings.allow_volatile {
+        return Ok(());
+    }
+    eviction(&info)?;
+    if info.get("aof_enabled") == "1" {
+        return Ok(());
+    }
+    let mut command = Cmd::new();
+    command.arg("CONFIG").arg("GET").arg("save");
+    snapshots(link.call(Target::Node(node.clone()), command).await)
+}
+
+fn kind(info: &Info, cluster: bool) -> Result<(), Error> {
+    let version = info.get("redis_version");
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < MAJOR_MIN) {
+        return refuse(format!("Redis {version} has no functions"), "use Redis 7.0 or newer");
+    }
+    if info.get("role") == "slave" {
+        return refuse("the server is a replica", "name its master in the store's URL");
+    }
+    // A cluster's client has found out by itself that this is one.
+    if !cluster && info.get("cluster_enabled") == "1" {
+        return refuse(
+            "the server is a node of a Redis Cluster",
+            "write redis+cluster:// in the store's URL",
+        );
+    }
+    Ok(())
+}
+
+fn eviction(info: &Info) -> Result<(), Error> {
+    let policy = info.get("maxmemory_policy");
+    if matches!(info.get("maxmemory"), "" | "0") || policy == "noeviction" {
+        return Ok(());
+    }
+    refuse(
+        format!("Redis evicts states when its memory is full (maxmemory-policy {policy})"),
+        "set maxmemory-policy noeviction, or take the risk with ?allow_volatile=true in the \
+         store's URL",
+    )
+}
+
+/// Without an append-only file there must be snapshots.
+fn snapshots(answer: Result<Value, Error>) -> Result<(), Error> {
+    match answer {
+        Ok(answer) => {
+            let saves = match answer.as_sequence() {
+                Some([_, Value::BulkString(save)]) => !save.is_empty(),
+                _ => false,
+            };
+            if saves {
+                return Ok(());
+            }
+            refuse(
+                "Redis forgets everything when it restarts (no append-only file, no snapshots)",
+                "set appendonly yes, or take the risk with ?allow_volatile=true in the store's URL",
+            )
+        }
+        Err(Error::Unavailable { reason }) if is_forbidden(&reason) => refuse(
+            format!(
+                "Redis has no append-only file, and does not tell whether it saves snapshots \
+                 ({reason})"
+            ),
+            "set appendonly yes or allow CONFIG GET; if the operator vouches for it, write \
+             ?allow_volatile=true in the store's URL",
+        ),
+        Err(error) => Err(error),
+    }
+}
+
+/// Managed servers forbid CONFIG, or do not know it.
+fn is_forbidden(reason: &str) -> bool {
+    ["NOPERM", "permission", "unknown command", "unknown subcommand"]
+        .iter()
+        .any(|sign| reason.contains(sign))
+}
+
+fn refuse(reason: impl Into<String>, remedy: &'static str) -> Result<(), Error> {
+    Err(Error::Unsuitable { reason: reason.into(), remedy })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(info: &str) -> Option<String> {
+        let info = Info::parse(info);
+        kind(&info, false).and_then(|()| eviction(&info)).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn old_servers_and_replicas_are_refused() {
+        let redis = |version: &str, role: &str| format!("redis_version:{version}\nrole:{role}");
+        assert_eq!(refusal(&redis("7.0.0", "master")), None);
+        assert_eq!(refusal(&redis("10.1", "master")), None);
+        for old in [redis("6.2.14", "master"), redis("", "master"), String::new()] {
+            assert!(refusal(&old).unwrap().contains("no functions"), "{old}");
+        }
+        assert!(refusal(&redis("7.0.0", "slave")).unwrap().contains("a replica"));
+    }
+
+    #[test]
+    fn only_a_limit_makes_a_policy_dangerous() {
+        let limited = |max: &str, policy: &str| {
+            format!("redis_version:7.0.0\nmaxmemory:{max}\nmaxmemory_policy:{policy}")
+        };
+        assert!(refusal(&limited("1", "volatile-lru")).unwrap().contains("evicts"));
+        assert_eq!(refusal(&limited("0", "volatile-lru")), None);
+        assert_eq!(refusal(&limited("1", "noeviction")), None);
+    }
+}

@@ -1,0 +1,99 @@
+use std::collections::HashSet;
+
+use ::redis::{Cmd, Value};
+use record::{LaneId, Partition};
+
+use super::Redis;
+use super::connection::Target;
+use super::layout::{self, Kind};
+use crate::{Error, Snapshot, StoredHead};
+
+/// About so many fields are visited by one call of a scan.
+const SCAN_SLICE: usize = 1_000;
+
+impl Redis {
+    /// One `HMGET`: head and values lie in one hash, so no script and no transaction is needed for
+    /// one snapshot of both.
+    pub(super) async fn read_kind(
+        &self,
+        kind: Kind,
+        lane: LaneId,
+        partition: Partition,
+        keys: &[Vec<u8>],
+    ) -> Result<Snapshot, Error> {
+        let key = self.key(lane, partition);
+        let mut command = Cmd::new();
+        command.arg("HMGET").arg(&key).arg(layout::head_field());
+        for asked in keys {
+            command.arg(layout::field(kind, asked));
+        }
+        let answer = self.reads.call(Target::Key(key.clone()), command).await?;
+        let mut values = match answer {
+            Value::Array(values) if values.len() == keys.len() + 1 => values.into_iter(),
+            other => return Err(layout::damaged(&key, &format!("a read returned {other:?}"))),
+        };
+        let head = layout::decode(&key, values.next().unwrap_or(Value::Nil))?;
+        let values = values.map(|value| layout::bytes(&key, value)).collect::<Result<_, _>>()?;
+        Ok(Snapshot { head, values })
+    }
+
+    /// Page by page, each with the version that it belongs to, so that a commit in between, another
+    /// process behind the address or a fail-over is seen at the first page after it.
+    pub(super) async fn scan(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
+    ) -> Result<Option<StoredHead>, Error> {
+        let key = self.key(lane, partition);
+        let mut first: Option<(Option<StoredHead>, Vec<u8>)> = None;
+        // Redis may show a field twice while its table shrinks.
+        let mut seen = HashSet::<Vec<u8>>::new();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let mut command = Cmd::new();
+            command.arg("FCALL_RO").arg(&self.functions.scan).arg(1).arg(&key);
+            command.arg(&cursor).arg(SCAN_SLICE);
+            let answer = self.reads.call(Target::Key(key.clone()), command).await?;
+            let page = Page::of(&key, answer)?;
+            let (head, version) = first.get_or_insert((page.head, page.version.clone()));
+            if *version != page.version {
+                return Err(Error::Moved { lane, partition });
+            }
+            let mut states = page.states.into_iter();
+            while let (Some(state), Some(value)) = (states.next(), states.next()) {
+                let state = layout::bytes(&key, state)?.unwrap_or_default();
+                let value = layout::bytes(&key, value)?.unwrap_or_default();
+                if head.is_some() && !seen.contains(&state) {
+                    visit(&state, &value);
+                    seen.insert(state);
+                }
+            }
+            if page.cursor == b"0" {
+                return Ok(first.and_then(|(head, _)| head));
+            }
+            cursor = page.cursor;
+        }
+    }
+}
+
+struct Page {
+    head: Option<StoredHead>,
+    version: Vec<u8>,
+    cursor: Vec<u8>,
+    states: Vec<Value>,
+}
+
+impl Page {
+    fn of(key: &str, answer: Value) -> Result<Self, Error> {
+        let unknown = |answer| layout::damaged(key, &format!("a scan returned {answer:?}"));
+        let parts = answer.into_sequence().map_err(unknown)?;
+        let parts: [Value; 4] = parts.try_into().map_err(|parts| unknown(Value::Array(parts)))?;
+        let [head, Value::BulkString(version), Value::BulkString(cursor), Value::Array(states)] =
+            parts
+        else {
+            return Err(layout::damaged(key, "a scan returned other types than expected"));
+        };
+        Ok(Self { head: layout::decode(key, head)?, version, cursor, states })
+    }
+}

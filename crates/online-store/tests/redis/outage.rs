@@ -1,0 +1,103 @@
+//! A server that does not answer: time-outs, the breaker, and the way back.
+
+use std::time::Duration;
+
+use online_store::{Error, OnlineStore, Outcome, OwnerToken, Redis, RedisSettings};
+use record::Partition;
+use servers::{Fsync, Redis as Server};
+
+use crate::harness::{lane, server};
+use crate::work::{check, commit, retry};
+
+const P: Partition = Partition(0);
+
+fn reason<T>(result: Result<T, Error>) -> String {
+    match result {
+        Err(Error::Unavailable { reason }) => reason,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("the server cannot have answered"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis: tests/run starts it"]
+async fn a_paused_server_opens_the_breaker_until_it_goes_on() {
+    let redis = Server::start(&server(), Fsync::EverySecond);
+    let settings = RedisSettings {
+        command_timeout: Duration::from_millis(100),
+        failures_max: 3,
+        open_for: Duration::from_millis(300),
+        ..RedisSettings::from_url(&redis.url()).unwrap()
+    };
+    let (store, lane) = (Redis::open(settings).await.unwrap(), lane());
+    let me = OwnerToken([1; 16]);
+    store.claim(lane, P, me).await.unwrap();
+    store.commit(commit(lane, P, me, 1)).await.unwrap();
+    redis.pause();
+    for _ in 0..3 {
+        let reason = reason(store.read(lane, P, &[]).await);
+        assert!(reason.contains("no answer in time"), "{reason}");
+    }
+    let open = reason(store.read(lane, P, &[]).await);
+    assert!(open.contains("did not answer lately"), "{open}");
+    // Commits have a breaker of their own; the server will find this one when it goes on.
+    let lost = reason(store.commit(commit(lane, P, me, 2)).await);
+    assert!(lost.contains("no answer in time"), "{lost}");
+    redis.resume();
+    let head = retry(|| store.read(lane, P, &[])).await.head.unwrap();
+    assert!((1..=2).contains(&head.next.0), "{head:?}");
+    let again = retry(|| store.commit(commit(lane, P, me, 2))).await;
+    assert!(matches!(again, Outcome::Committed | Outcome::AlreadyCommitted), "{again:?}");
+    assert_eq!(check(&store, lane, P).await, 2);
+}
+
+/// Callers with deadlines shorter than the store's own go away before it fails; it finds out still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis: tests/run starts it"]
+async fn impatient_callers_do_not_hide_an_outage() {
+    let redis = Server::start(&server(), Fsync::EverySecond);
+    let settings = RedisSettings {
+        command_timeout: Duration::from_millis(100),
+        failures_max: 3,
+        open_for: Duration::from_secs(600),
+        in_flight_max: 4,
+        ..RedisSettings::from_url(&redis.url()).unwrap()
+    };
+    let (store, lane) = (Redis::open(settings).await.unwrap(), lane());
+    redis.pause();
+    let refused = async {
+        loop {
+            let patience = Duration::from_millis(5);
+            let keys = [];
+            let read = store.read(lane, P, &keys);
+            if let Ok(result) = tokio::time::timeout(patience, read).await {
+                let reason = reason(result);
+                if reason.contains("did not answer lately") {
+                    return;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), refused).await.expect("the breaker opens");
+}
+
+/// A server that was killed is unavailable, and reached again at the same address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis: tests/run starts it"]
+async fn a_server_that_comes_back_is_found_again() {
+    let mut redis = Server::start(&server(), Fsync::Always);
+    let settings = RedisSettings::from_url(&redis.url()).unwrap();
+    let (store, lane) = (Redis::open(settings.clone()).await.unwrap(), lane());
+    let me = OwnerToken([1; 16]);
+    store.claim(lane, P, me).await.unwrap();
+    store.commit(commit(lane, P, me, 1)).await.unwrap();
+    redis.kill();
+    reason(store.read(lane, P, &[]).await);
+    reason(store.commit(commit(lane, P, me, 2)).await);
+    reason(Redis::open(settings).await.map(|_| ()));
+    redis.restart();
+    let again = retry(|| store.commit(commit(lane, P, me, 2))).await;
+    assert_eq!(again, Outcome::Committed);
+    retry(|| store.read(lane, P, &[])).await;
+    assert_eq!(check(&store, lane, P).await, 2);
+}
