@@ -26,5 +26,7 @@ mod random;
 mod refusals;
 #[path = "redis/rewind.rs"]
 mod rewind;
+#[path = "redis/scan.rs"]
+mod scan;
 #[path = "redis/work.rs"]
 mod work;

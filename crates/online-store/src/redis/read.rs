@@ -1,5 +1,3 @@
-use std::collections::HashSet;
-
 use ::redis::{Cmd, Value};
 use record::{LaneId, Partition};
 
@@ -38,7 +36,9 @@ impl Redis {
     }
 
     /// Page by page, each with the version that it belongs to, so that a commit in between, another
-    /// process behind the address or a fail-over is seen at the first page after it.
+    /// process behind the address or a fail-over is seen at the first page after it. No field is shown
+    /// twice: a hash table begins to grow or shrink by a write only, and one that is at it already
+    /// is scanned by the smaller of its tables all along.
     pub(super) async fn scan(
         &self,
         lane: LaneId,
@@ -47,8 +47,6 @@ impl Redis {
     ) -> Result<Option<StoredHead>, Error> {
         let key = self.key(lane, partition);
         let mut first: Option<(Option<StoredHead>, Vec<u8>)> = None;
-        // Redis may show a field twice while its table shrinks.
-        let mut seen = HashSet::<Vec<u8>>::new();
         let mut cursor = b"0".to_vec();
         loop {
             let mut command = Cmd::new();
@@ -64,9 +62,8 @@ impl Redis {
             while let (Some(state), Some(value)) = (states.next(), states.next()) {
                 let state = layout::bytes(&key, state)?.unwrap_or_default();
                 let value = layout::bytes(&key, value)?.unwrap_or_default();
-                if head.is_some() && !seen.contains(&state) {
+                if head.is_some() {
                     visit(&state, &value);
-                    seen.insert(state);
                 }
             }
             if page.cursor == b"0" {
