@@ -124,7 +124,7 @@ pub async fn assemble(
     watch: &Watch,
 ) -> Result<Report, Error> {
     let model = definitions.compile_model(&settings.model)?;
-    let joiner = Joiner::new(definitions, &model.model, &definitions.lanes())?;
+    let joiner = Joiner::new(definitions, &model, &definitions.lanes())?;
     let (positions, left_out) = spine::positions(history, settings);
     let first = positions.first().ok_or_else(|| Error::Missing {
         what: "no visitor's next item lies in the spine".to_owned(),

@@ -60,7 +60,7 @@ pub async fn assemble(
     settings: &Settings,
 ) -> Result<(Report, parity::Report), Error> {
     let model = definitions.compile_model(&settings.model)?;
-    let joiner = Joiner::new(definitions, &model.model, &definitions.lanes())?;
+    let joiner = Joiner::new(definitions, &model, &definitions.lanes())?;
     let mut counted = parity::Report::default();
     let mut responses = parity::responses(job, &mut counted).await?;
     counted.responses = responses.len() as u64;

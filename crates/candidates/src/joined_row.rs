@@ -7,9 +7,12 @@ mod arrays;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, new_null_array,
+};
 use arrow::datatypes::{DataType, SchemaRef};
-use definitions::{Definitions, Lane, Model};
+use definitions::model::CompiledModel;
+use definitions::{Definitions, Lane};
 use fold::Value;
 
 use crate::Error;
@@ -42,12 +45,23 @@ pub struct Joiner {
 /// Where a column comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Cell {
-    Visitor { lane: usize, feature: usize },
-    Item { lane: usize, feature: usize },
-    Source { name: String, part: Part },
+    Visitor {
+        lane: usize,
+        feature: usize,
+    },
+    Item {
+        lane: usize,
+        feature: usize,
+    },
+    Source {
+        name: String,
+        part: Part,
+    },
     Hour,
     Weekday,
     PositionCount,
+    /// No input reads it: null, whatever it would be.
+    Unread,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,19 +80,21 @@ impl Request {
 }
 
 impl Joiner {
-    /// A joiner for `model` over the features of `lanes` (all of the definitions' lanes).
+    /// A joiner for `model` over the features of `lanes` (all of the definitions' lanes). Columns that
+    /// the model does not read stay null.
     ///
     /// # Errors
     /// A field that no lane, source or request has.
     pub fn new(
         definitions: &Definitions,
-        model: &Model,
+        model: &CompiledModel,
         lanes: &[Arc<Lane>],
     ) -> Result<Self, Error> {
-        let joined = definitions.joined_schema(model);
+        let joined = definitions.joined_schema(&model.model);
         let (item_lanes, visitor_lanes): (Vec<_>, Vec<_>) =
             lanes.iter().cloned().partition(|lane| lane.entity == ITEM_ENTITY);
         let mut cells = Vec::with_capacity(joined.fields().len());
+        let mut unmet = model.columns();
         for (qualifier, field) in joined.iter() {
             let schema = qualifier.and_then(|qualifier| qualifier.schema());
             let table = qualifier.map_or("", |qualifier| qualifier.table());
@@ -93,14 +109,21 @@ impl Joiner {
                     }),
                 _ => None,
             };
-            cells.push(cell.ok_or_else(|| Error::Field {
-                field: format!(
-                    "{}{table}.{}",
-                    schema.map_or(String::new(), |s| format!("{s}.")),
-                    field.name()
-                ),
+            let name = format!(
+                "{}{table}.{}",
+                schema.map_or(String::new(), |s| format!("{s}.")),
+                field.name()
+            );
+            let is_read = unmet.remove(name.as_str());
+            let cell = cell.ok_or_else(|| Error::Field {
+                field: name,
                 what: "no feature, source or request has it".to_owned(),
-            })?);
+            })?;
+            cells.push(if is_read { cell } else { Cell::Unread });
+        }
+        if let Some(name) = unmet.first() {
+            let what = "the model reads it, and the joined row has no such column".to_owned();
+            return Err(Error::Field { field: (*name).to_owned(), what });
         }
         Ok(Self { schema: joined.inner().clone(), cells, visitor_lanes, item_lanes })
     }
@@ -142,6 +165,7 @@ impl Joiner {
             Cell::Hour => integer(request.as_of_us.rem_euclid(DAY_US) / HOUR_US, rows),
             Cell::Weekday => integer(weekday(request.as_of_us), rows),
             Cell::PositionCount => integer(request.position_count, rows),
+            Cell::Unread => new_null_array(field.data_type(), rows),
         });
         let columns: Vec<ArrayRef> = columns.collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -158,6 +158,13 @@ impl Definitions {
 }
 
 impl CompiledModel {
+    /// Qualified names of the joined row's columns that the inputs read.
+    #[must_use]
+    pub fn columns(&self) -> BTreeSet<&str> {
+        let inputs = self.inputs.iter();
+        inputs.flat_map(|CompiledInput(input)| input.columns()).map(String::as_str).collect()
+    }
+
     /// Evaluates the inputs over joined rows: row-major `rows × inputs`, f64 inside and one final
     /// cast to f32; a null is 0, and a row that fails alone, or whose value no f32 holds, is 0 in that
     /// input and listed with the input's name (ascending by row).

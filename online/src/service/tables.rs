@@ -113,7 +113,7 @@ impl Loaded {
     ) -> Result<Self, Error> {
         let compiled = definitions.compile_model(model)?;
         candidates::source::check(compiled.model.sources.iter().map(String::as_str))?;
-        let joiner = Joiner::new(definitions, &compiled.model, lanes)?;
+        let joiner = Joiner::new(definitions, &compiled, lanes)?;
         let towers = bundle.retriever.map(|retriever| Arc::new(Retriever(retriever)) as _);
         Ok(Self {
             digest: bundle.digest,

@@ -77,7 +77,7 @@ impl Towers for Shelves {
 
 pub(crate) fn loaded(definitions: &Definitions, name: &str, scoring: Scoring) -> Loaded {
     let model = definitions.compile_model("ranker").unwrap();
-    let joiner = Joiner::new(definitions, &model.model, &definitions.lanes()).unwrap();
+    let joiner = Joiner::new(definitions, &model, &definitions.lanes()).unwrap();
     Loaded {
         digest: name.repeat(64),
         model,
