@@ -5,19 +5,28 @@
 //! changed definition reads an old archive. A file is written aside and renamed, is never written
 //! again, and has a summary beside it: what is in the directory under its final name is whole.
 
+mod log;
 mod read;
 mod summary;
+mod tiered;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use record::{LogId, Offset, Partition};
+use definitions::decode::Decoder;
+use definitions::{EventBatch, Source};
+use fold::Watermark;
+use hashbrown::HashSet;
+use record::{EventTime, LogId, Offset, Partition};
 
 use crate::files::unhex;
 use crate::{Error, Extent};
 
+pub use log::Frozen;
 pub use read::PartitionReader;
 pub use summary::Summary;
+pub use tiered::Tiered;
 pub use write::{Report, Settings, write};
 
 /// An archive directory: `<topic>/<log id>/p<partition>/<first>-<next>.parquet`.
@@ -63,6 +72,29 @@ impl Archive {
             ends.push(parts.last().map_or(Offset(0), |part| part.next));
         }
         Ok(Extent { log, ends })
+    }
+
+    /// What the archive holds of a source before the first record that counts and whose effective time
+    /// is `cut` or later: a prefix of each partition that knows nothing of what came at the cut or after.
+    ///
+    /// # Errors
+    /// As [`Archive::extent`].
+    pub fn extent_before(&self, source: &Arc<Source>, cut: EventTime) -> Result<Extent, Error> {
+        let mut extent = self.extent(&source.topic)?;
+        let partitions = extent.ends.len() as u32;
+        for (end, partition) in extent.ends.iter_mut().zip((0..).map(Partition)) {
+            let decoder = Decoder::new(Arc::clone(source), partition, partitions);
+            let mut watermark = Watermark::new(source, EventTime::MIN);
+            let mut records = self.partition(&source.topic, partition, *end)?;
+            while let Some(chunk) = records.next_chunk()? {
+                let batch = decoder.decode(&chunk);
+                if let Some(row) = first_at_or_after(&batch, &mut watermark, cut) {
+                    *end = batch.offsets[row];
+                    break;
+                }
+            }
+        }
+        Ok(extent)
     }
 
     /// The one log that is archived under a topic's name.
@@ -129,6 +161,21 @@ impl Archive {
         }
         Ok(PartitionReader::new(partition, parts, to))
     }
+}
+
+/// The first row that counts and whose effective time is `cut` or later. What a source refuses (a time
+/// in the future, say) ends nothing.
+fn first_at_or_after(
+    batch: &EventBatch,
+    watermark: &mut Watermark,
+    cut: EventTime,
+) -> Option<usize> {
+    let refused: HashSet<usize> = batch.rejections.iter().map(|rejection| rejection.row).collect();
+    let rows = (0..batch.offsets.len()).filter(|row| !refused.contains(row));
+    rows.into_iter().find(|row| {
+        let judged = watermark.judge(batch.event_times[*row], batch.append_times[*row]);
+        judged.is_ok_and(|effective| effective >= cut)
+    })
 }
 
 /// The part that a path names, if it names one.

@@ -1,8 +1,10 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use batch::archive::{Archive, Settings, Summary, write};
-use batch::{Error, Records};
-use record::{Offset, Partition};
+use batch::archive::{Archive, Frozen, Settings, Summary, Tiered, write};
+use batch::{Error, Extent, Records};
+use event_log::EventLog as _;
+use record::{EventTime, Offset, Partition};
 
 use super::memory::Memory;
 use super::shop;
@@ -114,4 +116,104 @@ async fn torn_missing_and_overlapping_files_are_named_with_the_remedy() {
     let overlap = path.with_file_name(format!("{:020}-{:020}.parquet", 10, 50));
     std::fs::write(overlap, bytes).unwrap();
     assert!(matches!(archive.extent("clickstream"), Err(Error::Gap { .. })));
+}
+
+#[tokio::test]
+async fn a_frozen_archive_is_the_log_up_to_its_ends_and_takes_nothing() {
+    let log = Arc::new(shop::log());
+    shop::fill(&log, 3, 300, 20, 10, 2);
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Archive::new(dir.path());
+    run(&log, &archive).await;
+    let whole = archive.extent("clickstream").unwrap();
+    let ends: Vec<Offset> = whole.ends.iter().map(|end| Offset(end.0 * 2 / 3)).collect();
+    let topics = [("clickstream".to_owned(), Extent { ends: ends.clone(), ..whole })].into();
+    let frozen = Frozen::new(archive, topics, log.clone());
+
+    assert_eq!(frozen.topic("clickstream").await.unwrap(), log.topic("clickstream").await.unwrap());
+    for ((bounds, end), partition) in
+        frozen.bounds("clickstream").await.unwrap().iter().zip(&ends).zip((0..).map(Partition))
+    {
+        assert_eq!((bounds.first, bounds.next), (Offset(0), *end));
+        let from = Offset(end.0 / 3);
+        let mut reader = frozen.reader("clickstream", partition, from).await.unwrap();
+        let mut read = Vec::new();
+        while reader.position() < *end {
+            let records = reader.next(7, Duration::ZERO).await.unwrap();
+            assert!(records.len() <= 7);
+            read.extend(records);
+        }
+        assert_eq!(reader.next(7, Duration::ZERO).await.unwrap(), [], "it never moves on");
+        let all = log.records("clickstream", partition.0);
+        assert_eq!(read, all[from.0 as usize..end.0 as usize]);
+        let beyond = frozen.reader("clickstream", partition, end.next()).await;
+        assert!(matches!(beyond, Err(event_log::Error::OutOfRange { .. })));
+    }
+    let record = event_log::NewRecord { key: b"v1".to_vec(), value: b"{}".to_vec() };
+    let refused = frozen.append("clickstream", vec![record]).await.unwrap_err();
+    assert!(refused.to_string().contains("archive"), "{refused}");
+    assert!(frozen.create("clickstream", 9).await.is_err());
+    let of_others = frozen.bounds("catalog").await.unwrap();
+    assert_eq!(of_others, log.bounds("catalog").await.unwrap(), "the log beneath");
+}
+
+#[tokio::test]
+async fn a_cut_is_before_the_first_event_that_counts_and_is_not_earlier() {
+    let log = Arc::new(shop::log());
+    let at = |minute: i64| shop::START_US + minute * 60 * shop::SECOND_US;
+    let append = |minute: i64| at(minute) / 1000;
+    let click = |id: &str, minute: i64, appended: i64| {
+        shop::click(&log, id, "v1", "i1", "view", at(minute), append(appended))
+    };
+    click("a", 1, 1);
+    // So far in the future that it is no event, and so late that it is none either.
+    click("future", 10_000, 2);
+    click("b", 3, 3);
+    click("late", -1_000, 3);
+    let (partition, first_after) = click("c", 5, 5);
+    click("d", 4, 5);
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Archive::new(dir.path());
+    run(&log, &archive).await;
+    let definitions = shop::definitions();
+    let source = definitions.sources.iter().find(|s| s.name == "clickstream").unwrap();
+    let end = |cut: i64| {
+        let extent = archive.extent_before(source, EventTime(cut)).unwrap();
+        extent.ends[partition as usize].0
+    };
+    assert_eq!(end(at(5)), first_after, "what comes later in the log may know the cut");
+    assert_eq!(end(at(5) + 1), first_after + 2);
+    assert_eq!(end(at(1)), 0);
+}
+
+#[tokio::test]
+async fn what_the_log_has_dropped_is_read_from_the_archive() {
+    let log = Arc::new(shop::log());
+    shop::fill(&log, 4, 300, 20, 10, 1);
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Archive::new(dir.path());
+    run(&log, &archive).await;
+    shop::fill(&log, 5, 60, 20, 10, 1);
+    let tiered = Tiered::new(archive, log.clone());
+    let archived = |partition: u32| 3 * log.records("clickstream", partition).len() as u64 / 4;
+    for partition in 0..shop::PARTITIONS as u32 {
+        let all = log.records("clickstream", partition);
+        log.retain_from("clickstream", partition, Offset(archived(partition) / 2));
+        let bounds = tiered.bounds("clickstream").await.unwrap()[partition as usize];
+        assert_eq!((bounds.first, bounds.next), (Offset(0), Offset(all.len() as u64)));
+        for from in [0, 5, archived(partition) / 2, archived(partition)] {
+            let (partition, from) = (Partition(partition), Offset(from));
+            let mut reader = tiered.reader("clickstream", partition, from).await.unwrap();
+            let mut read = Vec::new();
+            while reader.position() < bounds.next {
+                read.extend(reader.next(11, Duration::ZERO).await.unwrap());
+            }
+            assert_eq!(read, all[from.0 as usize..]);
+        }
+    }
+    // What neither holds stays lost, and the log says so.
+    let end = log.records("clickstream", 0).last().unwrap().offset;
+    log.retain_from("clickstream", 0, end);
+    assert_eq!(tiered.bounds("clickstream").await.unwrap()[0].first, end);
+    assert!(tiered.reader("clickstream", Partition(0), Offset(0)).await.is_err());
 }

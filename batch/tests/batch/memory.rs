@@ -11,12 +11,14 @@ use record::{AppendTime, LogId, Offset, Partition, Record, partition_for_key};
 #[derive(Default)]
 pub(crate) struct Memory {
     topics: Mutex<HashMap<String, Vec<Vec<Record>>>>,
+    /// First offsets that a reader may have, where they are not 0.
+    firsts: Mutex<HashMap<(String, u32), Offset>>,
 }
 
 impl Memory {
     pub(crate) fn new(topics: &[&str], partitions: usize) -> Self {
         let topics = topics.iter().map(|topic| ((*topic).to_owned(), vec![Vec::new(); partitions]));
-        Self { topics: Mutex::new(topics.collect()) }
+        Self { topics: Mutex::new(topics.collect()), firsts: Mutex::default() }
     }
 
     /// Appends a record at a time of the log's clock.
@@ -33,6 +35,16 @@ impl Memory {
 
     pub(crate) fn records(&self, topic: &str, partition: u32) -> Vec<Record> {
         self.topics.lock().unwrap()[topic][partition as usize].clone()
+    }
+
+    /// Drops what lies before `first`, as a log's retention does.
+    pub(crate) fn retain_from(&self, topic: &str, partition: u32, first: Offset) {
+        self.firsts.lock().unwrap().insert((topic.to_owned(), partition), first);
+    }
+
+    fn first(&self, topic: &str, partition: u32) -> Offset {
+        let firsts = self.firsts.lock().unwrap();
+        firsts.get(&(topic.to_owned(), partition)).copied().unwrap_or(Offset(0))
     }
 
     /// Puts other bytes in the place of a record's.
@@ -93,9 +105,11 @@ impl EventLog for Memory {
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error> {
         let topics = self.topics.lock().unwrap();
         let found = topics.get(topic).ok_or_else(|| Error::NoTopic { topic: topic.to_owned() })?;
-        let bounds =
-            |records: &Vec<Record>| Bounds { first: Offset(0), next: Offset(records.len() as u64) };
-        Ok(found.iter().map(bounds).collect())
+        let bounds = |(records, partition): (&Vec<Record>, u32)| {
+            let next = Offset(records.len() as u64);
+            Bounds { first: self.first(topic, partition), next }
+        };
+        Ok(found.iter().zip(0..).map(bounds).collect())
     }
 
     async fn reader(
@@ -105,6 +119,11 @@ impl EventLog for Memory {
         from: Offset,
     ) -> Result<Box<dyn Reader>, Error> {
         let mut records = self.records(topic, partition.0);
+        let (first, next) = (self.first(topic, partition.0), Offset(records.len() as u64));
+        if from < first || from > next {
+            let (topic, position, remedy) = (topic.to_owned(), from, "none");
+            return Err(Error::OutOfRange { topic, partition, position, first, next, remedy });
+        }
         records.drain(..(from.0 as usize).min(records.len()));
         Ok(Box::new(MemoryReader { records: records.into_iter(), position: from }))
     }
