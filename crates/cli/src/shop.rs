@@ -27,7 +27,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// The demo's shop.
     pub(crate) fn demo(seed: u64, end_us: i64) -> Self {
-        Self { seed, items_per_category: 60, visitors: 1500, sessions: 4500, days: 5, end_us }
+        Self { seed, items_per_category: 75, visitors: 1500, sessions: 4500, days: 5, end_us }
     }
 
     fn start_us(&self) -> i64 {

@@ -40,6 +40,8 @@ pub struct Phase {
     pub clients: usize,
     /// Answers per second.
     pub answers_per_s: f64,
+    /// Candidates of an answer that were left after the filters, on average.
+    pub candidates: f64,
     /// Requests that were refused or failed.
     pub refused: usize,
     /// Median of what the client sees, in microseconds; in the paced phase from the moment that the
@@ -90,6 +92,7 @@ async fn phase(
     per_s: Option<f64>,
 ) -> Phase {
     handle.metrics.reset_latencies();
+    let before = handle.metrics.snapshot().candidates;
     let next = Arc::new(AtomicUsize::new(0));
     let start = clock.monotonic();
     let mut tasks = JoinSet::new();
@@ -117,15 +120,18 @@ async fn phase(
         let at = (last * share).round() as usize;
         all.latencies.get(at).map_or(0.0, |latency| latency.as_secs_f64() * 1e6)
     };
+    let metrics = handle.metrics.snapshot();
+    let answers = all.latencies.len() as f64;
     Phase {
         name,
         clients,
-        answers_per_s: all.latencies.len() as f64 / took_s.max(1e-9),
+        answers_per_s: answers / took_s.max(1e-9),
+        candidates: (metrics.candidates - before) as f64 / answers.max(1.0),
         refused: all.refused,
         p50_us: quantile(0.5),
         p99_us: quantile(0.99),
         tiers: all.tiers,
-        stages: handle.metrics.snapshot().stages,
+        stages: metrics.stages,
     }
 }
 

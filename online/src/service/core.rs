@@ -87,6 +87,8 @@ impl Core {
         let response = self.response(&run, degradations);
         self.count(&response);
         let Run { query, selection, .. } = run;
+        let candidates = selection.selected.len() + selection.rest.len();
+        Metrics::add(&self.metrics.candidates, candidates as u64);
         let done = Done { query, selected: selection.selected, rest: selection.rest, response };
         let done = Arc::new(done);
         run_side_effects(&self.effects, &done);

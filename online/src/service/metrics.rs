@@ -26,6 +26,7 @@ pub struct Metrics {
     pub(super) track_invalid: AtomicU64,
     pub(super) track_unavailable: AtomicU64,
     pub(super) expression_failures: AtomicU64,
+    pub(super) candidates: AtomicU64,
     pub(super) tiers: Labels,
     pub(super) degradations: Labels,
     stages: Mutex<BTreeMap<String, Histogram>>,
@@ -54,6 +55,8 @@ pub struct Snapshot {
     pub track_unavailable: u64,
     /// Inputs whose expression failed on a row and that counted as 0.
     pub expression_failures: u64,
+    /// Candidates that were left after the filters, summed over the answers.
+    pub candidates: u64,
     /// Answers by tier.
     pub tiers: BTreeMap<String, u64>,
     /// Degradations by `stage: cause`.
@@ -119,6 +122,7 @@ impl Metrics {
             track_invalid: count(&self.track_invalid),
             track_unavailable: count(&self.track_unavailable),
             expression_failures: count(&self.expression_failures),
+            candidates: count(&self.candidates),
             tiers: self.tiers.snapshot(),
             degradations: self.degradations.snapshot(),
             stages: stages.iter().map(|(name, h)| (name.clone(), h.latency())).collect(),

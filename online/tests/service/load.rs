@@ -50,6 +50,7 @@ async fn the_load_generator_counts_what_it_sent() {
     assert_eq!(names, ["one-client", "saturated", "half"]);
     for phase in &phases {
         assert_eq!(phase.tiers.values().sum::<usize>() + phase.refused, 40, "{phase:?}");
+        assert!(phase.candidates >= 5.0, "{phase:?}");
         assert!(phase.p99_us >= phase.p50_us && phase.p50_us > 0.0, "{phase:?}");
         assert!(phase.stages.contains_key("total") && phase.stages.contains_key("covisit"));
     }

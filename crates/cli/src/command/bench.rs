@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::args::BenchCommand;
+use crate::data::{Data, Opening};
 
 /// The clickstream's name in the demo's definitions.
 const SOURCE: &str = "clickstream";
@@ -94,9 +95,32 @@ fn time(context: &Context, bench: &mut Bench, batches: &[EventBatch], commits: C
     (context.clock.monotonic() - start).as_secs_f64()
 }
 
+/// Twice, in directories of its own: commits as they are (what a power failure takes is computed again),
+/// and each commit synced before it is answered.
 async fn update(context: &Context, events: usize) -> anyhow::Result<()> {
+    for (suffix, durable_commits) in [("", false), ("-durable", true)] {
+        let directory = context.settings.data.join("tmp").join("bench-update");
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory)?;
+        }
+        let opening = Opening { durable_commits, ..Opening::default() };
+        let data = Data::open(&directory, opening, context.clock.clone())?;
+        let measured = update_in(context, data, events, suffix).await;
+        std::fs::remove_dir_all(&directory)?;
+        measured?;
+    }
+    Ok(())
+}
+
+async fn update_in(
+    context: &Context,
+    data: Data,
+    events: usize,
+    suffix: &str,
+) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
-    let data = context.open(&definitions).await?;
+    let partitions = context.settings.partitions;
+    data.create_topics(&definitions, &context.settings.updater, partitions).await?;
     let settings = fold::workload::Settings::default();
     let mut workload = Workload::new(settings);
     let mut next = |count| {
@@ -111,10 +135,12 @@ async fn update(context: &Context, events: usize) -> anyhow::Result<()> {
     let parts = data.updater(definitions.lanes());
     let updater = context.settings.updater.clone();
     let report = updater::bench::bench(updater, parts, &context.clock, load).await?;
-    line("update", "append", report.appended_per_s, "events/s");
-    line("update", "drain", report.events_per_s, "events/s");
-    line("update", "visible-p50", report.visible_ms_p50, "ms");
-    line("update", "visible-p99", report.visible_ms_p99, "ms");
-    line("update", "invisible", report.invisible as f64, "events");
+    let tell = |name: &str, value, unit| line("update", &format!("{name}{suffix}"), value, unit);
+    tell("append", report.appended_per_s, "events/s");
+    tell("drain", report.events_per_s, "events/s");
+    tell("commits", report.counters.commits as f64, "commits");
+    tell("visible-p50", report.visible_ms_p50, "ms");
+    tell("visible-p99", report.visible_ms_p99, "ms");
+    tell("invisible", report.invisible as f64, "events");
     Ok(())
 }
