@@ -28,6 +28,7 @@ pub(super) fn run(context: &Context, dir: Option<PathBuf>) -> anyhow::Result<()>
         "models": definitions.models.len(),
         "examples": definitions.examples.len(),
         "failures": &failures,
+        "lanes": costs(&definitions),
         "hash": definitions.hash().iter().map(|b| format!("{b:02x}")).collect::<String>(),
     });
     context.output.result(&json, || describe(&definitions, &lanes, &failures))?;
@@ -38,20 +39,29 @@ pub(super) fn run(context: &Context, dir: Option<PathBuf>) -> anyhow::Result<()>
     }
 }
 
+/// What each lane costs, for a program.
+fn costs(definitions: &Definitions) -> Vec<serde_json::Value> {
+    let lanes = definitions.explain().lanes;
+    let cost = |lane: &definitions::explain::LaneExplanation| {
+        serde_json::json!({
+            "id": lane.id.to_string(),
+            "source": lane.name.0,
+            "entity": lane.name.1,
+            "kernels_per_event": lane.expressions.iter().map(|e| e.kernels).sum::<usize>(),
+            "keys_per_event": lane.keys_per_event,
+            "bytes_per_key_max": lane.bytes_per_key_max(),
+        })
+    };
+    lanes.iter().map(cost).collect()
+}
+
 fn describe(definitions: &Definitions, lanes: &[Arc<Lane>], failures: &[String]) -> String {
-    let mut lines = Vec::new();
+    let mut lines = vec![definitions.explain().to_string()];
     for lane in lanes {
-        lines.push(format!("lane {} {} by {}", lane.id, lane.source.name, lane.entity));
-        for expression in &lane.expressions {
-            lines.push(format!("  each event  {} {:?}", expression.sql, expression.conversion));
-        }
         for feature in &lane.features {
             let group = &lane.groups[feature.group].name;
-            lines.push(format!("  {group}.{}: {}", feature.name, lane.feature_type(feature)));
+            lines.push(format!("{group}.{}: {}", feature.name, lane.feature_type(feature)));
         }
-    }
-    for model in &definitions.models {
-        lines.push(format!("model {}: {} inputs", model.name, model.inputs.len()));
     }
     lines.push(format!(
         "{} examples, {} values differ",
