@@ -7,6 +7,10 @@ mod crashes;
 mod exits;
 #[path = "system/import.rs"]
 mod import;
+#[path = "system/lanes.rs"]
+mod lanes;
+#[path = "system/learning.rs"]
+mod learning;
 #[path = "system/night.rs"]
 mod night;
 #[path = "system/owner.rs"]

@@ -49,8 +49,11 @@ pub type Find<T> = dyn Fn(&str) -> Option<T> + Send + Sync;
 
 /// What to compare, and with what.
 pub struct Job {
-    /// Where events and responses are.
+    /// Where visitors' events and responses are.
     pub records: Records,
+    /// Where the events of the item table's lanes are: the same, but for an evaluation, whose table is
+    /// made of the archive.
+    pub item_records: Records,
     /// Topic of the responses.
     pub served_topic: String,
     /// Lanes of the definitions.

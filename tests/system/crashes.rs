@@ -1,7 +1,6 @@
 //! Death at any moment: what was acknowledged is in the log, and the states are those of a fresh replay.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
@@ -68,10 +67,7 @@ impl Shopper {
 /// Starts `up`; where it listens, or nothing if it died before.
 fn up(twofold: &Twofold, more: &[&str]) -> (Running, Option<String>) {
     let mut running = twofold.start(&[more, &["up", "--listen", "127.0.0.1:0"]].concat());
-    let mut line = String::new();
-    BufReader::new(running.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let said: Option<Value> = serde_json::from_str(&line).ok();
-    let address = said.and_then(|said| said["listening"].as_str().map(str::to_owned));
+    let address = running.address();
     (running, address)
 }
 

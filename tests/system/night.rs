@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::twofold::Twofold;
 
@@ -53,6 +53,8 @@ fn import_update_archive_backfill_train_evaluate() {
     let bundles = run(&["models", "list"]);
     assert_eq!(bundles["bundles"][0]["digest"], trained["bundle"], "{bundles}");
 
+    assert_eq!(run(&["parity"])["values"], 0, "nobody was served yet");
+    let before = run(&["status", "--digest"]);
     let valid = twofold.file("valid.txt", &sessions(3..4, false));
     let report = run(&["evaluate", "yoochoose", valid.to_str().unwrap()]);
     assert_eq!(row(&report, "twofold")["positions"], 480, "{report}");
@@ -64,6 +66,21 @@ fn import_update_archive_backfill_train_evaluate() {
     let reversed = twofold.file("reversed.txt", &sessions(3..4, true));
     let again = run(&["evaluate", "yoochoose", reversed.to_str().unwrap()]);
     assert_eq!(report, again, "the order of the sessions in the file changes nothing");
+    assert_eq!(before, run(&["status", "--digest"]), "the live realm is as it was");
+
+    // Every answer behind the figures is on record and can be computed again from log and archive.
+    let parity = run(&["parity"]);
+    let of_evaluation = &parity["realms"]["evaluation"];
+    assert_eq!(of_evaluation["responses"], 480, "{parity}");
+    assert!(parity["values"].as_u64().unwrap() > 100_000, "{parity}");
+    assert_eq!((&parity["mismatched"], &parity["skipped"]), (&0.into(), &json!({})), "{parity}");
+
+    // Artefacts are all that it reads: an owner of the directory is not in the way.
+    let mut up = twofold.start(&["--config", "twofold.toml", "up", "--listen", "127.0.0.1:0"]);
+    up.address().expect("it listens");
+    let beside = run(&["evaluate", "yoochoose", valid.to_str().unwrap()]);
+    drop(up);
+    assert_eq!(report, beside, "the same beside a live service");
 }
 
 #[test]

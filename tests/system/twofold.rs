@@ -1,5 +1,6 @@
 //! The binary and a data directory of its own.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -8,11 +9,35 @@ use serde_json::Value;
 /// A directory that is removed at the end, with a `twofold` that works in it.
 pub(crate) struct Twofold {
     root: tempfile::TempDir,
+    definitions: PathBuf,
 }
 
 impl Twofold {
     pub(crate) fn new() -> Self {
-        Self { root: tempfile::tempdir().unwrap() }
+        let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../feature-definitions");
+        Self { root: tempfile::tempdir().unwrap(), definitions }
+    }
+
+    /// From now on works with definitions of its own, in which `file` says `now` in the place of `was`.
+    pub(crate) fn change_definition(&mut self, file: &str, was: &str, now: &str) {
+        let copy = self.path("definitions");
+        for folder in ["sources", "groups", "models"] {
+            std::fs::create_dir_all(copy.join(folder)).unwrap();
+            for entry in std::fs::read_dir(self.definitions.join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                // A golden example of the unchanged definition would not hold.
+                if !path.to_str().unwrap().ends_with(".examples.toml") {
+                    let text = std::fs::read(&path).unwrap();
+                    std::fs::write(copy.join(folder).join(path.file_name().unwrap()), text)
+                        .unwrap();
+                }
+            }
+        }
+        let path = copy.join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(was), "{file} does not say {was}");
+        std::fs::write(&path, text.replace(was, now)).unwrap();
+        self.definitions = copy;
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -25,11 +50,11 @@ impl Twofold {
         path
     }
 
-    /// A command in this directory, with the repository's definitions.
+    /// A command in this directory, with its definitions.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../feature-definitions");
         let mut command = Command::new(env!("CARGO_BIN_EXE_twofold"));
-        command.current_dir(self.root.path()).arg("--definitions").arg(definitions).args(arguments);
+        let command_line = command.current_dir(self.root.path()).arg("--definitions");
+        command_line.arg(&self.definitions).args(arguments);
         command
     }
 
@@ -61,6 +86,23 @@ impl Twofold {
 
 /// A role that is killed at the latest when it goes out of scope.
 pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub(crate) fn terminate(&mut self) {
+        let pid = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(sent.success() && self.0.wait().unwrap().success());
+    }
+
+    /// Where it says that it listens; `None`: it ended before.
+    pub(crate) fn address(&mut self) -> Option<String> {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).ok()?;
+        said["listening"].as_str().map(str::to_owned)
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {

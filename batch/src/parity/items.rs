@@ -27,7 +27,7 @@ pub(super) async fn compare(
     responses: &[Response],
     report: &mut Report,
 ) -> Result<(), Error> {
-    let extent = job.records.extent_or_nothing(&lane.source.topic).await?;
+    let extent = job.item_records.extent_or_nothing(&lane.source.topic).await?;
     let seen: Vec<Option<Seen>> =
         responses.iter().map(|response| seen(response, lane, &extent, report)).collect();
     let (versions, places) = versions(&seen);
@@ -63,7 +63,7 @@ pub(super) async fn compare(
     };
     let reads_all: Vec<_> = reads().collect();
     let scan = Scan {
-        records: job.records.clone(),
+        records: job.item_records.clone(),
         extent,
         order: Order::Versions(Arc::new(versions)),
         keys: Some(Arc::new(spine.iter().map(|row| Arc::clone(&row.key)).collect())),

@@ -10,8 +10,8 @@ use super::items::{Seen, seen};
 use super::read::Response;
 use super::visitors::{Embeddings, covered};
 use super::{Job, Report, is_lane};
-use crate::Error;
 use crate::plan::{Engine, Order, Scan, SpineRow, Values, When};
+use crate::{Error, Extent, Records};
 
 /// A lane's rows for each response, in the order of its candidates where the lane is of items.
 pub(crate) struct Replayed {
@@ -57,7 +57,8 @@ pub(crate) async fn visitors(
             embedding,
         });
     }
-    let values = values(engine, job, lane, extent, Order::Position, &spine, embeddings.all).await?;
+    let scan = scan(job, &job.records, extent, Order::Position, &spine);
+    let (values, _) = engine.values(lane, scan, &spine, embeddings.all).await?;
     Ok(Replayed { values, rows })
 }
 
@@ -69,7 +70,7 @@ pub(crate) async fn items(
     responses: &[Response],
     report: &mut Report,
 ) -> Result<Replayed, Error> {
-    let extent = job.records.extent_or_nothing(&lane.source.topic).await?;
+    let extent = job.item_records.extent_or_nothing(&lane.source.topic).await?;
     let seen: Vec<Option<Seen>> =
         responses.iter().map(|response| seen(response, lane, &extent, report)).collect();
     let (versions, places) = versions(&seen);
@@ -92,7 +93,8 @@ pub(crate) async fn items(
         rows.push(Some(response.served.candidates.iter().map(row).collect()));
     }
     let order = Order::Versions(Arc::new(versions));
-    let values = values(engine, job, lane, extent, order, &spine, Vec::new()).await?;
+    let scan = scan(job, &job.item_records, extent, order, &spine);
+    let (values, _) = engine.values(lane, scan, &spine, Vec::new()).await?;
     Ok(Replayed { values, rows })
 }
 
@@ -110,22 +112,14 @@ pub(super) fn versions(seen: &[Option<Seen>]) -> (Vec<Vec<Offset>>, HashMap<Vec<
     (versions, places)
 }
 
-async fn values(
-    engine: &Engine,
-    job: &Job,
-    lane: &Arc<Lane>,
-    extent: crate::Extent,
-    order: Order,
-    spine: &[SpineRow],
-    embeddings: Vec<Arc<dyn fold::Embedding>>,
-) -> Result<Values, Error> {
-    let scan = Scan {
-        records: job.records.clone(),
+/// Reads `records` for the rows of `spine`.
+fn scan(job: &Job, records: &Records, extent: Extent, order: Order, spine: &[SpineRow]) -> Scan {
+    Scan {
+        records: records.clone(),
         extent,
         order,
         keys: Some(Arc::new(spine.iter().map(|row| Arc::clone(&row.key)).collect())),
         watermarks_at: Arc::default(),
         watch: Arc::clone(&job.watch),
-    };
-    Ok(engine.values(lane, scan, spine, embeddings).await?.0)
+    }
 }

@@ -40,6 +40,18 @@ pub struct Mismatch {
 }
 
 impl Report {
+    /// Adds what another comparison found.
+    pub fn add(&mut self, other: &Self) {
+        self.responses += other.responses;
+        self.values += other.values;
+        self.mismatched += other.mismatched;
+        for (reason, count) in &other.skipped {
+            *self.skipped.entry(reason).or_default() += count;
+        }
+        let room = KEPT_MAX.saturating_sub(self.mismatches.len());
+        self.mismatches.extend(other.mismatches.iter().take(room).cloned());
+    }
+
     /// Counts what cannot be compared.
     pub(crate) fn skip(&mut self, reason: &'static str) {
         *self.skipped.entry(reason).or_default() += 1;

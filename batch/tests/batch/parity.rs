@@ -62,7 +62,7 @@ impl Bundle for Scored {
 
 fn bundle(definitions: &Definitions) -> Arc<Scored> {
     let model = definitions.compile_model("ranker").unwrap();
-    let joiner = Joiner::new(definitions, &model.model, &definitions.lanes()).unwrap();
+    let joiner = Joiner::new(definitions, &model, &definitions.lanes()).unwrap();
     Arc::new(Scored { model, joiner, vectors: shop::Vectors::new(ITEMS) })
 }
 
@@ -236,6 +236,7 @@ impl World {
         let (indexes, bundle) = (Arc::clone(&self.indexes), Arc::clone(&self.bundle));
         Job {
             records: Records::Log(self.log.clone()),
+            item_records: Records::Log(self.log.clone()),
             served_topic: "served".into(),
             lanes: shop::definitions().lanes(),
             configuration: "settings".into(),

@@ -82,8 +82,14 @@ pub(crate) enum Command {
     Archive,
     /// From the archive: sequences and candidate indexes
     Backfill,
+    /// States of lanes that are new or behind, from archive and log
+    Bootstrap,
     /// Retriever, training set, ranker; makes the new bundle active
-    Train,
+    Train {
+        /// What the ranker learns from
+        #[arg(long, value_enum, default_value_t = TrainClock::EventTime)]
+        clock: TrainClock,
+    },
     /// Replay what was served and compare it byte for byte
     Parity,
     /// All roles in one process, until stopped
@@ -133,6 +139,16 @@ pub(crate) struct EvaluateArgs {
     pub(crate) file: PathBuf,
 }
 
+/// What a training set is read by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TrainClock {
+    /// The history: each event, with what was known just before it
+    EventTime,
+    /// The archived answers, with what each was made of; keeps the active bundle's retriever
+    AsServed,
+}
+
 /// Data sets that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -179,7 +195,7 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 1000)]
         requests: usize,
     },
-    /// The updater on the embedded pair: the log is synced, commits follow it unsynced
+    /// The updater on an embedded pair of its own, with commits unsynced and synced
     Update {
         /// Events
         #[arg(long, default_value_t = 200_000)]

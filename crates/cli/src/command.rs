@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod backfill;
 mod bench;
+mod bootstrap;
 mod check;
 mod demo;
 mod evaluate;
@@ -63,9 +64,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Import(args) => block_on(import::run(context, args)),
         Command::Archive => block_on(archive::run(context)),
         Command::Backfill => block_on(backfill::run(context)),
-        Command::Train => block_on(train::run(context)),
+        Command::Train { clock } => block_on(train::run(context, clock)),
         Command::Parity => block_on(parity::run(context)),
         Command::Topics { command } => block_on(topics::run(context, command)),
+        Command::Bootstrap => block_on(bootstrap::run(context)),
         Command::Update { drain } => block_on(update::run(context, drain)),
         Command::Status { digest } => block_on(status::run(context, digest)),
         Command::Up { listen } => block_on(serve::run(context, listen.listen, true)),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use batch::archive::{Archive, Tiered};
 use definitions::{Definitions, Lane};
 use embedded::crash::CrashPoint;
 use embedded::{Database, Options, SyncMode};
@@ -21,6 +22,7 @@ pub(crate) const IMPRESSIONS: &str = "impressions";
 pub(crate) struct Data {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) store: Arc<dyn OnlineStore>,
+    pub(crate) archive: Archive,
     pub(crate) entropy: Entropy,
 }
 
@@ -29,6 +31,8 @@ pub(crate) struct Data {
 pub(crate) struct Opening {
     pub(crate) sync: SyncMode,
     pub(crate) crash_at: Option<CrashPoint>,
+    /// Syncs each commit of the store; the log is always synced as `sync` says.
+    pub(crate) durable_commits: bool,
 }
 
 impl Data {
@@ -53,8 +57,10 @@ impl Data {
             }),
         };
         let log = event_log::Embedded::open(&database, settings)?;
-        let store = online_store::Embedded::open(&database, online_store::Settings::default())?;
-        Ok(Self { log: Arc::new(log), store: Arc::new(store), entropy })
+        let settings = online_store::Settings { durable_commits: opening.durable_commits };
+        let store = online_store::Embedded::open(&database, settings)?;
+        let archive = Archive::new(directory.join("archive"));
+        Ok(Self { log: Arc::new(log), store: Arc::new(store), archive, entropy })
     }
 
     /// Creates the topics that definitions and service need, where they are missing.
@@ -75,10 +81,10 @@ impl Data {
         Ok(())
     }
 
-    /// What the updater works with.
+    /// What the updater works with; what the log has dropped comes from the archive.
     pub(crate) fn updater(&self, lanes: Vec<Arc<Lane>>) -> online::updater::Parts {
         online::updater::Parts {
-            log: Arc::clone(&self.log),
+            log: Arc::new(Tiered::new(self.archive.clone(), Arc::clone(&self.log))),
             store: Arc::clone(&self.store),
             lanes,
             entropy: self.entropy.clone(),

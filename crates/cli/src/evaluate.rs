@@ -10,7 +10,7 @@ mod replay;
 
 pub(crate) use events::{Step, steps};
 pub(crate) use metrics::{Position, report};
-pub(crate) use realm::Realm;
+pub(crate) use realm::{Realm, directory, frozen, service};
 pub(crate) use replay::{Baselines, replay};
 
 /// Length of the lists that are compared.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch::indexes::Store;
-use definitions::Definitions;
+use definitions::{Definitions, Lane};
 use fold::Embedding;
 use models::Registry;
 use online::item_table::{self, ItemTable};
@@ -54,7 +54,10 @@ pub(crate) async fn start(
     let mut tasks = JoinSet::new();
     let mut updater_handle = None;
     if plan.updater {
-        let parts = data.updater(lanes.clone());
+        // A pinned table's lanes stand still: the realm's log knows nothing of them.
+        let follows =
+            |lane: &&Arc<Lane>| plan.pinned.is_none() || lane.entity != settings.item_table.entity;
+        let parts = data.updater(lanes.iter().filter(follows).cloned().collect());
         let (updater, handle) = Updater::open(settings.updater.clone(), parts).await?;
         let stopped = stopped.clone();
         tasks.spawn(async move { Ok(updater.run(stopped).await?) });

@@ -42,13 +42,15 @@ pub(crate) struct Train {
     /// Share of the events that the ranker learns from, the last ones by whole days; the retriever
     /// learns from those before.
     pub(crate) ranker_share: f64,
-    /// Positions of the ranker at most; more are sampled.
+    /// Positions of the ranker at most; more are sampled (as served: the newest are kept).
     pub(crate) positions_max: usize,
+    /// How long after an answer an event is its outcome, in milliseconds (as served).
+    pub(crate) outcome_window_ms: u64,
 }
 
 impl Default for Train {
     fn default() -> Self {
-        Self { ranker_share: 0.35, positions_max: 60_000 }
+        Self { ranker_share: 0.35, positions_max: 60_000, outcome_window_ms: 30 * 60 * 1000 }
     }
 }
 
@@ -87,6 +89,10 @@ impl Settings {
         }
         if !(self.train.ranker_share > 0.0 && self.train.ranker_share < 1.0) {
             return Err(Invalid::new("train.ranker_share", "is out of range", "give 0.5"));
+        }
+        if !(1..=i64::MAX as u64 / 1_000_000).contains(&self.train.outcome_window_ms) {
+            let remedy = "give milliseconds, such as 1800000";
+            return Err(Invalid::new("train.outcome_window_ms", "is out of range", remedy));
         }
         self.updater.check()?;
         self.item_table.check()?;

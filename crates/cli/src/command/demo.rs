@@ -10,11 +10,13 @@ use runtime::shutdown::Shutdown;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{Context, archive, backfill, parity, train, update};
+use super::{Context, archive, backfill, parity, train};
+use crate::args::TrainClock;
 use crate::demo::{self, Asked, Burst, Clients};
 use crate::output::{Ink, Output, Progress};
 use crate::roles::{self, OnDisk, Plan};
 use crate::shop::{self, Item, Shopper};
+use crate::watch;
 
 /// Says that a data directory is a demo's, which may be thrown away.
 const MARK: &str = "demo.json";
@@ -54,7 +56,7 @@ pub(super) async fn run(mut context: Context, seed: u64, fresh: bool) -> anyhow:
 
     let parts = data.updater(definitions.lanes());
     let (updater, handle) = Updater::open(context.settings.updater.clone(), parts).await?;
-    let watching = tokio::spawn(update::watch(handle.clone()));
+    let watching = tokio::spawn(watch::updater(handle.clone()));
     let updating = context.clock.monotonic();
     updater.drain(Shutdown::never()).await?;
     watching.abort();
@@ -75,7 +77,7 @@ pub(super) async fn run(mut context: Context, seed: u64, fresh: bool) -> anyhow:
         &format!("back-fill  indexes over {} items, {} sequences", filled.items, filled.sequences),
     );
     let training = context.clock.monotonic();
-    let trained = train::train(&context, &definitions).await?;
+    let trained = train::train(&context, &definitions, TrainClock::EventTime).await?;
     let took = (context.clock.monotonic() - training).as_secs_f64();
     step(
         output,

@@ -1,15 +1,14 @@
-//! `twofold evaluate`: held-out events, the real service path, honest baselines.
+//! `twofold evaluate`: held-out events, the real service path, honest baselines. Reads immutable
+//! artefacts only, so it runs beside a live service.
 
 use anyhow::Context as _;
 use candidates::index::Session;
-use online::updater;
 use record::EventTime;
 use runtime::exit::{Code, With};
 use tonic::transport::Channel;
 
 use super::{Context, backfill};
 use crate::args::EvaluateArgs;
-use crate::data::Data;
 use crate::evaluate::{Baselines, Realm, replay, report, steps};
 use crate::import::{self, File};
 use crate::output::Progress;
@@ -30,8 +29,6 @@ pub(super) async fn run(context: Context, args: EvaluateArgs) -> anyhow::Result<
     let dead_lettered = parsed.dead_letters.len();
     let steps = steps(parsed.events).exit(Code::Data)?;
 
-    let live = context.open(&definitions).await?;
-    let before = digests(&live, &definitions).await?;
     let latest = backfill::indexes(&context).latest()?;
     let latest =
         latest.ok_or_else(|| anyhow::anyhow!("no candidate indexes: run `twofold backfill`"))?;
@@ -42,7 +39,7 @@ pub(super) async fn run(context: Context, args: EvaluateArgs) -> anyhow::Result<
     let training: Vec<Session> = history.sessions(cut, 0).collect();
     let baselines = Baselines::fit(&training);
 
-    let realm = Realm::open(&context, &live, &definitions, cut).await?;
+    let realm = Realm::open(&context, &definitions).await?;
     let address = format!("http://{}", realm.running.address);
     let channel = Channel::from_shared(address)?.connect().await?;
     let mut progress = Progress::new("evaluating", steps.len() as u64);
@@ -51,20 +48,6 @@ pub(super) async fn run(context: Context, args: EvaluateArgs) -> anyhow::Result<
     drop((progress, channel));
     realm.close().await?;
     let (positions, unknown) = replayed?;
-    anyhow::ensure!(
-        before == digests(&live, &definitions).await?,
-        "the live realm changed during the evaluation: its figures are worth nothing"
-    );
     let report = report(&positions, unknown, dead_lettered);
     context.output.result(&report, || report.text())
-}
-
-/// Of every (lane, partition) of the live realm.
-async fn digests(
-    live: &Data,
-    definitions: &definitions::Definitions,
-) -> anyhow::Result<Vec<Option<String>>> {
-    let lanes = definitions.lanes();
-    let rows = updater::status(&*live.log, &*live.store, &lanes, true).await?;
-    Ok(rows.into_iter().map(|row| row.digest).collect())
 }

@@ -1,5 +1,6 @@
 //! `twofold parity`: replay what was served and compare it byte for byte.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use batch::Records;
@@ -9,21 +10,55 @@ use definitions::Definitions;
 use definitions::model::CompiledModel;
 use fold::Embedding;
 use models::Registry;
-use online::service::Loaded;
+use online::service::{self, Loaded};
+use serde::Serialize;
 
 use super::{Context, backfill};
-use crate::data::Data;
+use crate::data::{Data, Opening};
+use crate::evaluate;
 use crate::watch;
+
+/// What was compared: everything, and by realm.
+#[derive(Debug, Serialize)]
+pub(crate) struct Compared {
+    #[serde(flatten)]
+    sum: Report,
+    /// `live`, and `evaluation` where there was one.
+    realms: BTreeMap<&'static str, Report>,
+}
 
 pub(super) async fn run(context: Context) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
     let data = context.open(&definitions).await?;
-    let report = parity(&context, &data, &definitions).await?;
-    context.output.result(&report, || describe(&report))?;
-    match report.mismatched {
+    let compared = all(&context, &data, &definitions).await?;
+    context.output.result(&compared, || compared.text())?;
+    match compared.sum.mismatched {
         0 => Ok(()),
-        count => Err(anyhow::anyhow!("{count} of {} values differ", report.values)),
+        count => Err(anyhow::anyhow!("{count} of {} values differ", compared.sum.values)),
     }
+}
+
+/// Compares what was served live, and what the last evaluation was answered.
+///
+/// # Errors
+/// As [`parity`]; and when somebody has the evaluation's realm.
+pub(crate) async fn all(
+    context: &Context,
+    data: &Data,
+    definitions: &Arc<Definitions>,
+) -> anyhow::Result<Compared> {
+    let mut realms = BTreeMap::from([("live", parity(context, data, definitions).await?)]);
+    let directory = evaluate::directory(&context.settings);
+    if directory.exists() {
+        let realm = Data::open(&directory, Opening::default(), context.clock.clone())?;
+        let (frozen, _) = evaluate::frozen(context, definitions, &realm)?;
+        let (visitors, items) = (Records::Log(realm.log), Records::Log(Arc::new(frozen)));
+        let service = evaluate::service(&context.settings);
+        realms.insert("evaluation", compare(context, definitions, visitors, items, service).await?);
+    }
+    let mut sum = Report::default();
+    realms.values().for_each(|report| sum.add(report));
+    Ok(Compared { sum, realms })
 }
 
 /// Compares every response of topic `served` with the log.
@@ -35,18 +70,44 @@ pub(crate) async fn parity(
     data: &Data,
     definitions: &Arc<Definitions>,
 ) -> anyhow::Result<Report> {
-    let settings = &context.settings;
+    let log = Records::Log(Arc::clone(&data.log));
+    compare(context, definitions, log.clone(), log, context.settings.service.clone()).await
+}
+
+async fn compare(
+    context: &Context,
+    definitions: &Arc<Definitions>,
+    records: Records,
+    item_records: Records,
+    service: service::Settings,
+) -> anyhow::Result<Report> {
+    let job = job(context, definitions, records, item_records, service)?;
+    Ok(parity::run(&backfill::engine(context)?, &job).await?)
+}
+
+/// What a comparison needs of a data directory.
+///
+/// # Errors
+/// When the registry cannot be opened.
+pub(crate) fn job(
+    context: &Context,
+    definitions: &Arc<Definitions>,
+    records: Records,
+    item_records: Records,
+    service: service::Settings,
+) -> anyhow::Result<Job> {
     let indexes = backfill::indexes(context);
-    let registry = Registry::open(&settings.data.join("models"))?;
-    let (of_bundle, model) = (Arc::clone(definitions), settings.service.model.clone());
+    let registry = Registry::open(&context.settings.data.join("models"))?;
+    let (of_bundle, model) = (Arc::clone(definitions), service.model.clone());
     let lanes = definitions.lanes();
     let lanes_of_bundle = lanes.clone();
-    let job = Job {
-        records: Records::Log(Arc::clone(&data.log)),
-        served_topic: settings.service.served_topic.clone(),
+    Ok(Job {
+        records,
+        item_records,
+        configuration: service.hash(),
+        served_topic: service.served_topic,
         lanes,
-        configuration: settings.service.hash(),
-        per_source: settings.service.per_source,
+        per_source: service.per_source,
         indexes: Box::new(move |digest| match indexes.load(digest) {
             Ok(found) => found.map(Arc::new),
             Err(error) => {
@@ -64,8 +125,7 @@ pub(crate) async fn parity(
             }
         }),
         watch: watch::bars(),
-    };
-    Ok(parity::run(&backfill::engine(context)?, &job).await?)
+    })
 }
 
 /// A loaded bundle as parity takes it.
@@ -94,7 +154,14 @@ impl Bundle for Served {
     }
 }
 
-fn describe(report: &Report) -> String {
+impl Compared {
+    fn text(&self) -> String {
+        let realms = self.realms.iter().map(|(realm, report)| format!("{realm}: {}", text(report)));
+        realms.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn text(report: &Report) -> String {
     let mut text = format!(
         "{} responses, {} values compared, {} differ",
         report.responses, report.values, report.mismatched

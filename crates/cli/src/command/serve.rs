@@ -9,8 +9,8 @@ use runtime::shutdown;
 use tokio::net::TcpListener;
 
 use super::Context;
-use super::update::watch;
 use crate::roles::{self, OnDisk, Plan};
+use crate::watch;
 
 /// Listens, tells where on stdout (one JSON line), and serves until SIGINT or SIGTERM.
 pub(super) async fn run(context: Context, listen: String, updater: bool) -> anyhow::Result<()> {
@@ -37,7 +37,7 @@ pub(super) async fn run(context: Context, listen: String, updater: bool) -> anyh
     let Some(running) = shutdown.unless(starting).await else { return Ok(()) };
     let running = running?;
     if let Some(updater) = &running.updater {
-        watch(updater.clone()).await;
+        watch::updater(updater.clone()).await;
         if let Some(towers) = tables.current().bundle.as_ref().and_then(|b| b.towers.clone()) {
             updater.set_embeddings(vec![towers]);
         }

@@ -1,15 +1,10 @@
 //! `twofold update`: the updater by itself.
 
-use std::time::Duration;
-
-use online::updater::{Handle, Updater};
+use online::updater::Updater;
 use runtime::shutdown;
 
 use super::Context;
-use crate::output::Progress;
-
-/// How often progress is looked at.
-const LOOK: Duration = Duration::from_millis(200);
+use crate::watch;
 
 pub(super) async fn run(context: Context, drain: bool) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
@@ -17,7 +12,7 @@ pub(super) async fn run(context: Context, drain: bool) -> anyhow::Result<()> {
     let parts = data.updater(definitions.lanes());
     let (updater, handle) = Updater::open(context.settings.updater.clone(), parts).await?;
     let shutdown = shutdown::on_signal()?;
-    let watching = tokio::spawn(watch(handle.clone()));
+    let watching = tokio::spawn(watch::updater(handle.clone()));
     let result = match drain {
         true => updater.drain(shutdown).await,
         false => updater.run(shutdown).await,
@@ -33,18 +28,4 @@ pub(super) async fn run(context: Context, drain: bool) -> anyhow::Result<()> {
             counters.records, counters.commits
         )
     })
-}
-
-/// Shows how far the slowest lane is until everything that was there at the start is covered.
-pub(crate) async fn watch(handle: Handle) {
-    let mut progress: Option<Progress> = None;
-    while !handle.is_caught_up() {
-        let (mut done, mut of) = (0, 0);
-        for (_, _, slot) in handle.progress() {
-            of += slot.end.0.saturating_sub(slot.start.0);
-            done += slot.next().0.min(slot.end.0).saturating_sub(slot.start.0);
-        }
-        progress.get_or_insert_with(|| Progress::new("updating", of)).set(done, of);
-        tokio::time::sleep(LOOK).await;
-    }
 }

@@ -1,59 +1,64 @@
 //! The private realm: its own log and store, empty visitor lanes, everything else as it was at the cut.
+//!
+//! Made of immutable artefacts alone (archive, indexes, bundle), so that it stands beside a live service
+//! and leaves nothing there. Its directory stays until the next evaluation: the answers are in its topic
+//! `served`, and `twofold parity` compares them.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use definitions::Definitions;
+use batch::Extent;
+use batch::archive::Frozen;
+use definitions::{Definitions, Lane};
 use embedded::SyncMode;
-use online::item_table::{self, ItemTable};
+use online::item_table::{self, ItemTable, Version};
 use online::service::Tables;
-use record::EventTime;
+use online::updater::Updater;
+use record::{EventTime, Offset};
+use runtime::exit::{Code, With};
+use runtime::shutdown;
 use tokio::net::TcpListener;
 
-use crate::command::Context;
+use crate::command::{Context, archive, backfill};
 use crate::data::{Data, Opening};
 use crate::roles::{self, OnDisk, Plan, Running};
+use crate::settings::Settings;
+use crate::watch;
 
 /// A service over a log of its own.
 pub(crate) struct Realm {
     pub(crate) running: Running,
-    directory: PathBuf,
+}
+
+/// Where the realm of a data directory's last evaluation is.
+pub(crate) fn directory(settings: &Settings) -> PathBuf {
+    settings.data.join("evaluation")
+}
+
+/// What an evaluation's service is set to.
+pub(crate) fn service(settings: &Settings) -> online::service::Settings {
+    settings.service.clone().evaluation()
 }
 
 impl Realm {
-    /// Opens it beside the live directory, of which it takes the artefacts and the item table at
-    /// `cut`. Nothing of it is ever synced: it is thrown away.
+    /// Opens it at the cut of the indexes to serve. Nothing of it is ever synced: it can be made again.
     pub(crate) async fn open(
         context: &Context,
-        live: &Data,
         definitions: &Arc<Definitions>,
-        cut: EventTime,
     ) -> anyhow::Result<Self> {
         let mut settings = context.settings.clone();
-        let directory = settings.data.join("tmp").join("evaluation");
-        if directory.exists() {
-            std::fs::remove_dir_all(&directory)?;
-        }
         let tables = Tables::default();
         OnDisk::new(&settings, definitions)?.refresh(&tables, None)?;
         let snapshot = tables.current();
         anyhow::ensure!(snapshot.indexes.is_some(), "no candidate indexes: run `twofold backfill`");
         anyhow::ensure!(snapshot.bundle.is_some(), "no active bundle: run `twofold train`");
-        let parts = item_table::Parts {
-            log: Arc::clone(&live.log),
-            store: Arc::clone(&live.store),
-            lanes: definitions.lanes(),
-            updater: None,
-            clock: context.clock.clone(),
-        };
-        let second = EventTime(cut.0.div_euclid(1_000_000) * 1_000_000);
-        let version = item_table::load(settings.item_table.clone(), parts, second).await?;
-        settings.service = settings.service.evaluation();
-        let opening = Opening { sync: SyncMode::Never, crash_at: None };
-        let data = Data::open(&directory, opening, context.clock.clone())
-            .with_context(|| format!("private realm {}", directory.display()))?;
+        let directory = directory(&settings);
+        let data = create(context, &directory)?;
         data.create_topics(definitions, &settings.updater, settings.partitions).await?;
+        let version = items(context, definitions, &data, &directory).await?;
+        settings.service = service(&settings);
         let plan = Plan {
             definitions: Arc::clone(definitions),
             updater: true,
@@ -63,13 +68,103 @@ impl Realm {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let running = roles::start(&settings, &data, plan, listener).await?;
-        Ok(Self { running, directory })
+        Ok(Self { running })
     }
 
-    /// Ends it and removes its directory.
+    /// Ends it. Every answer must be on record, or parity would prove less than was reported.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
+        let metrics = Arc::clone(&self.running.service.metrics);
         self.running.stop().await?;
-        std::fs::remove_dir_all(&self.directory)?;
+        let lost = metrics.snapshot();
+        let lost = lost.served_overflow + lost.served_failed;
+        anyhow::ensure!(lost == 0, "{lost} answers are not in topic `served` of the realm");
         Ok(())
     }
+}
+
+/// An empty directory, opened; what an earlier evaluation left is removed.
+fn create(context: &Context, directory: &Path) -> anyhow::Result<Data> {
+    let in_use = || format!("private realm {}", directory.display());
+    if directory.exists() {
+        // Whoever reads it owns it for that time, and is named here.
+        drop(Data::open(directory, unsynced(), context.clock.clone()).with_context(in_use)?);
+        std::fs::remove_dir_all(directory).with_context(in_use)?;
+    }
+    Data::open(directory, unsynced(), context.clock.clone()).with_context(in_use)
+}
+
+fn unsynced() -> Opening {
+    Opening { sync: SyncMode::Never, ..Opening::default() }
+}
+
+/// The archive as a log that ends at the cut of the indexes to serve; topics without an archive (and
+/// those that are written) are `over`'s.
+pub(crate) fn frozen(
+    context: &Context,
+    definitions: &Definitions,
+    over: &Data,
+) -> anyhow::Result<(Frozen, EventTime)> {
+    let store = backfill::indexes(context);
+    let latest = store.latest().exit(Code::Data)?;
+    let latest =
+        latest.ok_or_else(|| anyhow::anyhow!("no candidate indexes: run `twofold backfill`"))?;
+    let indexes = store.load(&latest.digest).exit(Code::Data)?;
+    let indexes = indexes.ok_or_else(|| {
+        anyhow::anyhow!("indexes {} are gone: run `twofold backfill`", latest.digest)
+    })?;
+    let archive = archive::of(context);
+    let mut topics: BTreeMap<String, Extent> = BTreeMap::new();
+    for source in &definitions.sources {
+        let known: Vec<Offset> = (0..)
+            .map_while(|partition| indexes.positions.get(&(source.topic.clone(), partition)))
+            .map(|next| Offset(*next))
+            .collect();
+        let extent = match known.is_empty() {
+            // The counters stand exactly where the indexes do.
+            false => archive.extent(&source.topic).map(|found| Extent { ends: known, ..found }),
+            true => archive.extent_before(source, EventTime(indexes.cut_us)),
+        };
+        match extent {
+            Ok(extent) => {
+                topics.insert(source.topic.clone(), extent);
+            }
+            // A source that never had a record.
+            Err(batch::Error::NoArchive { .. }) => {}
+            Err(error) => return Err(error).exit(Code::Data),
+        }
+    }
+    let frozen = Frozen::new(archive, topics, Arc::clone(&over.log));
+    Ok((frozen, EventTime(indexes.cut_us)))
+}
+
+/// The item table at the cut: the updater's own fold over the archive, into a store beside the realm's.
+async fn items(
+    context: &Context,
+    definitions: &Definitions,
+    realm: &Data,
+    directory: &Path,
+) -> anyhow::Result<Version> {
+    let settings = &context.settings;
+    let (log, cut) = frozen(context, definitions, realm)?;
+    let folded = Data::open(&directory.join("items"), unsynced(), context.clock.clone())?;
+    let folded = Data { log: Arc::new(log), ..folded };
+    let lanes = definitions.lanes().into_iter();
+    let lanes: Vec<Arc<Lane>> =
+        lanes.filter(|lane| lane.entity == settings.item_table.entity).collect();
+    let (updater, handle) =
+        Updater::open(settings.updater.clone(), folded.updater(lanes.clone())).await?;
+    let (_stop, stopped) = shutdown::channel();
+    let watching = tokio::spawn(watch::updater(handle));
+    let drained = updater.drain(stopped).await;
+    watching.abort();
+    drained?;
+    let parts = item_table::Parts {
+        log: Arc::clone(&folded.log),
+        store: Arc::clone(&folded.store),
+        lanes,
+        updater: None,
+        clock: context.clock.clone(),
+    };
+    let second = EventTime(cut.0.div_euclid(1_000_000) * 1_000_000);
+    Ok(item_table::load(settings.item_table.clone(), parts, second).await?)
 }

@@ -36,7 +36,8 @@ impl Baselines {
     }
 }
 
-/// Replays all steps, each asking for `pool` items (so that the recall of the candidates can be seen); the positions in the order of the steps, and how many targets were unknown.
+/// Replays all steps; the positions in the order of the steps, and how many targets were unknown. Without
+/// a model `pool` items are asked for, so that the recall of the candidates can be seen.
 pub(crate) async fn replay(
     channel: &Channel,
     steps: &[Step],
@@ -110,19 +111,22 @@ async fn ask(
     baselines: &Baselines,
     pool: u32,
 ) -> anyhow::Result<Position> {
+    // Goes on record, so that parity can prove it.
     let request = v1::RecommendRequest {
         surface: "item".to_owned(),
         visitor_id: step.visitor.clone(),
         session_id: step.visitor.clone(),
-        k: pool,
+        k: K as u32,
         min_positions: vec![position],
         as_of_us: Some(step.at_us),
-        dry_run: true,
         ..Default::default()
     };
     let full = list(&mut client, request.clone(), v1::Tier::Full).await?;
+    // The same candidates, all of them, in the order of their sources.
     let off = v1::RecommendRequest {
         arm_overrides: [(MODEL_EXPERIMENT.to_owned(), "off".to_owned())].into(),
+        k: pool,
+        dry_run: true,
         ..request
     };
     let off = list(&mut client, off, v1::Tier::Heuristic).await?;
@@ -135,7 +139,7 @@ async fn ask(
         moved: step.prefix.last() != Some(target),
         new: !step.prefix.contains(target),
         ranks: [of_ids(&full), of_ids(&off), of_items(&popularity), of_items(&sr), of_items(&ar)],
-        in_pool: full.iter().any(|id| **id == **target),
+        in_pool: off.iter().any(|id| **id == **target),
     })
 }
 

@@ -1,0 +1,82 @@
+//! The clock *event time*: positions out of the history, each with what was known just before it.
+//!
+//! The retriever is fitted on the earlier days, the ranker's spine lies strictly after them, and each
+//! day's examples see the indexes of the day before: nothing that is learned from knows its label.
+
+use batch::examples;
+use definitions::{Definitions, Operation};
+use models::{Retriever, Sequences};
+use runtime::exit::{Code, With};
+
+use super::bar::EpochBar;
+use super::towers;
+use crate::command::{Context, backfill};
+use crate::watch;
+
+/// Assembles the set; what comes with it is the retriever to serve.
+pub(super) async fn assemble(
+    context: &Context,
+    definitions: &Definitions,
+) -> anyhow::Result<(examples::Report, Retriever)> {
+    let settings = &context.settings;
+    let engine = backfill::engine(context)?;
+    let (records, history) = backfill::history(context, definitions, &engine).await?;
+    let spine_from = history
+        .split(settings.train.ranker_share)
+        .ok_or_else(|| {
+            anyhow::anyhow!(
+                "all events lie in one day: a training needs a day before, which indexes and vectors \
+                 are made of; import more"
+            )
+        })
+        .exit(Code::Data)?;
+    let sequences = Sequences::read(&backfill::sequences(context)).exit(Code::Data)?;
+    let mut of_retriever = settings.retriever.clone();
+    of_retriever.half_life_us = half_life_us(definitions).unwrap_or(of_retriever.half_life_us);
+    let earlier = sequences.until(spine_from.0 - 1);
+    let retriever = fit("retriever", &earlier, &of_retriever)?;
+    let of_set = examples::Settings {
+        model: settings.service.model.clone(),
+        spine_from,
+        positions_max: settings.train.positions_max,
+        per_source: settings.service.per_source,
+        pool_max: settings.service.pool_max,
+        ..examples::Settings::default()
+    };
+    let made = examples::assemble(
+        &engine,
+        &records,
+        definitions,
+        &history,
+        &backfill::indexes(context),
+        &settings.data.join("training"),
+        Some(&towers(&retriever)),
+        &of_set,
+        &*watch::bars(),
+    )
+    .await?;
+    // The ranker learns what a nearest vector is worth from vectors that do not know its labels.
+    // Served are vectors of the same make that know every day, since the newest say most.
+    let of_served = models::retriever::Settings { validation_share: 0.0, ..of_retriever };
+    let retriever = fit("retriever, all days", &sequences, &of_served)?;
+    Ok((made, retriever))
+}
+
+fn fit(
+    what: &str,
+    sequences: &Sequences,
+    settings: &models::retriever::Settings,
+) -> anyhow::Result<Retriever> {
+    let mut bar = EpochBar::new(what, settings.epochs_max);
+    let fitted = tokio::task::block_in_place(|| Retriever::fit(sequences, settings, &mut bar));
+    Ok(fitted.exit(Code::Data)?.0)
+}
+
+/// The half-life of the definitions' interest vector: the retriever must be fitted to what is served.
+fn half_life_us(definitions: &Definitions) -> Option<i64> {
+    let lanes = definitions.lanes();
+    lanes.iter().flat_map(|lane| &lane.features).find_map(|feature| match feature.operation {
+        Operation::InterestVector { half_life_us, .. } => Some(half_life_us),
+        _ => None,
+    })
+}
