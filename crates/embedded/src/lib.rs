@@ -90,6 +90,27 @@ struct Shared {
     _ownership: Ownership,
 }
 
+/// Removes everything in a directory that nobody else owns.
+///
+/// # Errors
+/// When another process owns it, naming that process; or when the system refuses.
+pub fn clear(directory: &Path) -> Result<(), Error> {
+    let _ownership = owner::take(directory, None)?;
+    let io = |source| Error::io(directory, source);
+    for entry in std::fs::read_dir(directory).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let path = entry.path();
+        let removed = match entry.file_type().map_err(io)? {
+            // Locked until the rest is gone; the next owner takes it over.
+            _ if entry.file_name() == owner::FILE => Ok(()),
+            kind if kind.is_dir() => std::fs::remove_dir_all(&path),
+            _ => std::fs::remove_file(&path),
+        };
+        removed.map_err(|source| Error::io(&path, source))?;
+    }
+    Ok(())
+}
+
 impl Database {
     /// Opens or creates `directory`'s database and takes ownership of the directory.
     ///

@@ -35,6 +35,9 @@ impl Drop for Ownership {
     }
 }
 
+/// Name of the locked file.
+pub(crate) const FILE: &str = "owner.json";
+
 pub(crate) fn take(directory: &Path, started_ms: Option<i64>) -> Result<Ownership, Error> {
     let io = |source| Error::io(directory, source);
     let mut file = File::options()
@@ -42,7 +45,7 @@ pub(crate) fn take(directory: &Path, started_ms: Option<i64>) -> Result<Ownershi
         .write(true)
         .create(true)
         .truncate(false)
-        .open(directory.join("owner.json"))
+        .open(directory.join(FILE))
         .map_err(io)?;
     for tried in 1.. {
         match file.try_lock() {

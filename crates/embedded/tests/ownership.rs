@@ -176,3 +176,18 @@ fn a_full_disk_is_an_error_with_a_remedy_and_no_more_writes() {
         assert!(keyspace.get(i.to_be_bytes()).unwrap().is_some(), "{i} of {acknowledged}");
     }
 }
+
+#[test]
+fn nothing_is_cleared_under_an_owners_feet() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::open(dir.path()).unwrap();
+    std::fs::create_dir(dir.path().join("archive")).unwrap();
+    std::fs::write(dir.path().join("archive/part"), "records").unwrap();
+    assert!(matches!(embedded::clear(dir.path()), Err(Error::Owned { .. })));
+    assert!(dir.path().join("archive/part").exists());
+    drop(database);
+    embedded::clear(dir.path()).unwrap();
+    let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(left, [dir.path().join("owner.json")]);
+    Database::open(dir.path()).unwrap();
+}

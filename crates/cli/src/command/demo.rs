@@ -161,7 +161,7 @@ fn claim(directory: &Path, seed: u64, fresh: bool) -> anyhow::Result<()> {
         if !(is_demo && fresh) {
             return Err(anyhow::anyhow!("{shown} {remedy}")).exit(Code::Configuration);
         }
-        std::fs::remove_dir_all(directory).with_context(|| format!("removing {shown}"))?;
+        embedded::clear(directory).with_context(|| format!("removing what {shown} holds"))?;
     }
     std::fs::create_dir_all(directory)?;
     std::fs::write(directory.join(MARK), json!({ "seed": seed }).to_string())?;
