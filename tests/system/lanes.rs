@@ -23,7 +23,7 @@ fn a_changed_definition_is_bootstrapped_to_what_a_fresh_start_gives() {
     twofold.json(&["archive"]);
     let before = digests(&twofold);
     let change = |twofold: &mut Twofold| {
-        let [was, now] = ["window = \"30m\"", "window = \"20m\""];
+        let [was, now] = ["kind = 'view'", "kind = 'cart'"];
         twofold.change_definition("groups/user_activity.toml", was, now);
     };
 

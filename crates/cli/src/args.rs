@@ -72,6 +72,11 @@ pub(crate) enum Command {
         #[arg(long)]
         drain: bool,
     },
+    /// List lanes in the store, or remove one
+    Lanes {
+        #[command(subcommand)]
+        command: LanesCommand,
+    },
     /// Logs, positions, watermarks, lag and ledgers
     Status {
         /// Add a digest of each (lane, partition)'s keys and states
@@ -166,6 +171,17 @@ pub(crate) enum TopicsCommand {
     Create,
     /// What there is
     List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LanesCommand {
+    /// Lanes in the store, also those of other definitions
+    List,
+    /// Remove a lane's states; one of these definitions is folded from the log again
+    Remove {
+        /// The lane's id, as `list` shows it
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

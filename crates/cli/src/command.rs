@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod evaluate;
 mod import;
+mod lanes;
 mod models;
 pub(crate) mod parity;
 mod serve;
@@ -47,8 +48,7 @@ impl Context {
     pub(crate) async fn open(&self, definitions: &Definitions) -> anyhow::Result<Data> {
         let opening = Opening { crash_at: self.global.crash_at, ..Opening::default() };
         let data = Data::open(&self.settings.data, opening, self.clock.clone())?;
-        let partitions = self.settings.partitions;
-        data.create_topics(definitions, &self.settings.updater, partitions).await?;
+        data.create_topics(definitions, &self.settings).await?;
         Ok(data)
     }
 }
@@ -67,6 +67,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Train { clock } => block_on(train::run(context, clock)),
         Command::Parity => block_on(parity::run(context)),
         Command::Topics { command } => block_on(topics::run(context, command)),
+        Command::Lanes { command } => block_on(lanes::run(context, command)),
         Command::Bootstrap => block_on(bootstrap::run(context)),
         Command::Update { drain } => block_on(update::run(context, drain)),
         Command::Status { digest } => block_on(status::run(context, digest)),
