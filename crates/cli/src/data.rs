@@ -1,5 +1,6 @@
 //! A data directory, opened: the embedded log and store in one database.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,9 +12,10 @@ use event_log::EventLog;
 use online_store::OnlineStore;
 use runtime::clock::Clock;
 use runtime::entropy::Entropy;
+use runtime::exit::{Code, With};
 
-/// Topic of what the service answered.
-pub(crate) const SERVED: &str = "served";
+use crate::settings::Settings;
+
 /// Topic of what clients say was seen.
 pub(crate) const IMPRESSIONS: &str = "impressions";
 
@@ -67,12 +69,10 @@ impl Data {
     pub(crate) async fn create_topics(
         &self,
         definitions: &Definitions,
-        updater: &online::updater::Settings,
-        partitions: u32,
+        settings: &Settings,
     ) -> anyhow::Result<()> {
-        let sources = definitions.sources.iter().map(|source| source.topic.as_str());
-        let ours = [&*updater.late_topic, &*updater.dead_letter_topic, SERVED, IMPRESSIONS];
-        for topic in sources.chain(ours) {
+        let partitions = settings.partitions;
+        for topic in topics(definitions, settings)? {
             match self.log.topic(topic).await {
                 Err(event_log::Error::NoTopic { .. }) => self.log.create(topic, partitions).await?,
                 found => found?,
@@ -89,5 +89,51 @@ impl Data {
             lanes,
             entropy: self.entropy.clone(),
         }
+    }
+}
+
+/// The sources' topics and ours. What we write must not come back as events.
+///
+/// # Errors
+/// Two of ours with one name, or one that is a source's.
+pub(crate) fn topics<'a>(
+    definitions: &'a Definitions,
+    settings: &'a Settings,
+) -> anyhow::Result<BTreeSet<&'a str>> {
+    let mut topics: BTreeSet<&str> =
+        definitions.sources.iter().map(|source| source.topic.as_str()).collect();
+    let ours = [
+        ("updater.late_topic", settings.updater.late_topic.as_str()),
+        ("updater.dead_letter_topic", &settings.updater.dead_letter_topic),
+        ("service.served_topic", &settings.service.served_topic),
+        ("(fixed)", IMPRESSIONS),
+    ];
+    for (setting, topic) in ours {
+        if !topics.insert(topic) {
+            return Err(anyhow::anyhow!(
+                "setting {setting} is {topic:?}, the topic of a source or of another setting: what \
+                 is written there would come back as events; name another"
+            ))
+            .exit(Code::Configuration);
+        }
+    }
+    Ok(topics)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_write_never_comes_back_as_events() {
+        let definitions = crate::definition_files::load(Path::new(crate::settings::DEFINITIONS)).unwrap();
+        let mut settings = Settings::default();
+        assert!(topics(&definitions, &settings).unwrap().contains("served"));
+        settings.updater.dead_letter_topic = "clickstream".to_owned();
+        let error = topics(&definitions, &settings).unwrap_err();
+        assert!(error.root_cause().to_string().contains("updater.dead_letter_topic"), "{error:#}");
+        settings.updater.dead_letter_topic = "served".to_owned();
+        let error = topics(&definitions, &settings).unwrap_err();
+        assert!(error.root_cause().to_string().contains("service.served_topic"), "{error:#}");
     }
 }

@@ -119,8 +119,7 @@ async fn update_in(
     suffix: &str,
 ) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
-    let partitions = context.settings.partitions;
-    data.create_topics(&definitions, &context.settings.updater, partitions).await?;
+    data.create_topics(&definitions, &context.settings).await?;
     let settings = fold::workload::Settings::default();
     let mut workload = Workload::new(settings);
     let mut next = |count| {

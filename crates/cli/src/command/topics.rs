@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::args::TopicsCommand;
-use crate::data::{IMPRESSIONS, SERVED};
+use crate::data;
 
 #[derive(Serialize)]
 struct Row {
@@ -21,11 +21,8 @@ pub(super) async fn run(context: Context, command: TopicsCommand) -> anyhow::Res
     match command {
         TopicsCommand::Create | TopicsCommand::List => {}
     }
-    let updater = &context.settings.updater;
-    let mut topics: Vec<&str> = definitions.sources.iter().map(|s| s.topic.as_str()).collect();
-    topics.extend([&*updater.late_topic, &*updater.dead_letter_topic, SERVED, IMPRESSIONS]);
     let mut rows = Vec::new();
-    for topic in topics {
+    for topic in data::topics(&definitions, &context.settings)? {
         let found = data.log.topic(topic).await?;
         let bounds = data.log.bounds(topic).await?;
         rows.push(Row {
