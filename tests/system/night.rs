@@ -63,6 +63,16 @@ fn import_update_archive_backfill_train_evaluate() {
     let recall = report["recall_at_pool"].as_f64().unwrap();
     assert!(recall >= row(&report, "twofold")["hr"].as_f64().unwrap(), "{report}");
 
+    let (code, stderr) = twofold.fails(&[
+        "--config",
+        "twofold.toml",
+        "evaluate",
+        "yoochoose",
+        train.to_str().unwrap(),
+    ]);
+    assert_eq!(code, 65, "{stderr}");
+    assert!(stderr.contains("know already"), "{stderr}");
+
     let reversed = twofold.file("reversed.txt", &sessions(3..4, true));
     let again = run(&["evaluate", "yoochoose", reversed.to_str().unwrap()]);
     assert_eq!(report, again, "the order of the sessions in the file changes nothing");

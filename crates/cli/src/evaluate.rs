@@ -9,9 +9,9 @@ mod realm;
 mod replay;
 
 pub(crate) use events::{Step, steps};
-pub(crate) use metrics::{Position, report};
+pub(crate) use metrics::{Known, Position, report};
 pub(crate) use realm::{Realm, directory, frozen, service};
-pub(crate) use replay::{Baselines, replay};
+pub(crate) use replay::{Baselines, Replay};
 
 /// Length of the lists that are compared.
 pub(crate) const K: usize = 20;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use experiments::bootstrap::{Cluster, Interval, paired};
+use record::EventTime;
 use serde::Serialize;
 
 use super::{K, ROWS};
@@ -49,10 +50,23 @@ pub(crate) struct Difference {
     pub(crate) ndcg: Interval,
 }
 
+/// How the held-out events lie to what answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// The indexes and the item table know only what happened before this.
+    pub(crate) cut: EventTime,
+    /// Held-out events before the end of what is known.
+    pub(crate) overlap: usize,
+}
+
 /// What `evaluate --json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Report {
     pub(crate) protocol: &'static str,
+    /// What answered knew only what happened before this, in microseconds since the epoch.
+    pub(crate) cut_us: i64,
+    /// Held-out events before the end of what indexes or model know, of sessions that overlap it.
+    pub(crate) overlap: usize,
     /// All positions.
     pub(crate) rows: Vec<Row>,
     /// Paired by session.
@@ -108,7 +122,12 @@ fn rows(positions: &[&Position]) -> Vec<Row> {
 }
 
 /// The table.
-pub(crate) fn report(positions: &[Position], unknown: usize, dead_lettered: usize) -> Report {
+pub(crate) fn report(
+    positions: &[Position],
+    known: &Known,
+    unknown: usize,
+    dead_lettered: usize,
+) -> Report {
     let all: Vec<&Position> = positions.iter().collect();
     let part = |keep: fn(&Position) -> bool| {
         let kept: Vec<&Position> = positions.iter().filter(|position| keep(position)).collect();
@@ -123,6 +142,8 @@ pub(crate) fn report(positions: &[Position], unknown: usize, dead_lettered: usiz
     let in_pool = positions.iter().filter(|position| position.in_pool).count();
     Report {
         protocol: "frozen",
+        cut_us: known.cut.0,
+        overlap: known.overlap,
         rows: rows(&all),
         differences: ROWS.iter().enumerate().skip(1).map(difference).collect(),
         parts: [("moved", part(|p| p.moved)), ("new", part(|p| p.new))].into(),
@@ -162,8 +183,9 @@ impl Report {
             ));
         }
         lines.push(format!(
-            "recall of the candidates {:.4}; {} targets unknown in training, {} lines dead-lettered",
-            self.recall_at_pool, self.unknown_targets, self.dead_lettered
+            "recall of the candidates {:.4}; {} targets unknown in training, {} lines dead-lettered, \
+             {} events overlap what was known",
+            self.recall_at_pool, self.unknown_targets, self.dead_lettered, self.overlap
         ));
         lines.join("\n")
     }
@@ -183,7 +205,7 @@ mod tests {
             in_pool: rank.is_some(),
         };
         let positions = [position(0, Some(1)), position(0, Some(2)), position(1, None)];
-        let report = report(&positions, 4, 5);
+        let report = report(&positions, &Known { cut: EventTime(3), overlap: 2 }, 4, 5);
         let row = &report.rows[0];
         assert!((row.hr - 2.0 / 3.0).abs() < 1e-12);
         assert!((row.mrr - 0.5).abs() < 1e-12);

@@ -37,9 +37,10 @@ pub(crate) fn directory(settings: &Settings) -> PathBuf {
     settings.data.join("evaluation")
 }
 
-/// What an evaluation's service is set to.
+/// What an evaluation's service is set to: an answer may hold every candidate.
 pub(crate) fn service(settings: &Settings) -> online::service::Settings {
-    settings.service.clone().evaluation()
+    let service = settings.service.clone().evaluation();
+    online::service::Settings { k_max: service.pool_max as u32, ..service }
 }
 
 impl Realm {
@@ -56,7 +57,7 @@ impl Realm {
         anyhow::ensure!(snapshot.bundle.is_some(), "no active bundle: run `twofold train`");
         let directory = directory(&settings);
         let data = create(context, &directory)?;
-        data.create_topics(definitions, &settings.updater, settings.partitions).await?;
+        data.create_topics(definitions, &settings).await?;
         let version = items(context, definitions, &data, &directory).await?;
         settings.service = service(&settings);
         let plan = Plan {

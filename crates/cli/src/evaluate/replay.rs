@@ -14,10 +14,8 @@ use wire::v1::tracker_client::TrackerClient;
 
 use super::{K, Position, Step};
 
-/// Steps that are tracked together, and the time that they may span: well below the allowed lateness,
-/// so that no watermark passes a step's own time and the answers are those of one step at a time.
+/// Steps that are tracked together at most.
 const WINDOW: usize = 64;
-const WINDOW_US: i64 = 60 * 1_000_000;
 /// Requests at once.
 const CONCURRENCY: usize = 8;
 const SOURCE: &str = "clickstream";
@@ -36,50 +34,60 @@ impl Baselines {
     }
 }
 
-/// Replays all steps; the positions in the order of the steps, and how many targets were unknown. Without
-/// a model `pool` items are asked for, so that the recall of the candidates can be seen.
-pub(crate) async fn replay(
-    channel: &Channel,
-    steps: &[Step],
-    baselines: &Baselines,
-    pool: u32,
-    mut progress: impl FnMut(u64),
-) -> anyhow::Result<(Vec<Position>, usize)> {
-    let mut tracker = TrackerClient::new(channel.clone());
-    let (mut positions, mut unknown) = (Vec::new(), 0);
-    let mut rest = steps;
-    while !rest.is_empty() {
-        let (window, after) = rest.split_at(window(rest));
-        rest = after;
-        let tracked = track(&mut tracker, window).await?;
-        let asked: Vec<_> = window
-            .iter()
-            .zip(tracked)
-            .filter_map(|(step, position)| Some((step, step.target.as_ref()?, position)))
-            .collect();
-        let known = asked.iter().filter(|(_, target, _)| baselines.knows(target)).cloned();
-        let known: Vec<_> = known.collect();
-        unknown += asked.len() - known.len();
-        let answers = stream::iter(known.into_iter().map(|(step, target, position)| {
-            let client = RecommenderClient::new(channel.clone());
-            ask(client, step, target, position, baselines, pool)
-        }));
-        let answers: Vec<Position> = answers.buffered(CONCURRENCY).try_collect().await?;
-        positions.extend(answers);
-        progress(window.len() as u64);
-    }
-    Ok((positions, unknown))
+/// How steps are replayed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replay {
+    /// Items that are asked for without a model, so that the recall of the candidates can be seen.
+    pub(crate) pool: u32,
+    /// Time that steps which are tracked together may span: so far below the allowed lateness that no
+    /// watermark passes a step's own time, and the answers are those of one step at a time.
+    pub(crate) window_us: i64,
 }
 
-/// How many of the next steps go together: different sessions, close in time.
-fn window(steps: &[Step]) -> usize {
-    let mut sessions = HashSet::new();
-    let first_us = steps[0].at_us;
-    let together = steps
-        .iter()
-        .take(WINDOW)
-        .take_while(|step| step.at_us - first_us < WINDOW_US && sessions.insert(step.session));
-    together.count()
+impl Replay {
+    /// Replays all steps; the positions in the order of the steps, and how many targets were unknown.
+    pub(crate) async fn run(
+        self,
+        channel: &Channel,
+        steps: &[Step],
+        baselines: &Baselines,
+        mut progress: impl FnMut(u64),
+    ) -> anyhow::Result<(Vec<Position>, usize)> {
+        let mut tracker = TrackerClient::new(channel.clone());
+        let (mut positions, mut unknown) = (Vec::new(), 0);
+        let mut rest = steps;
+        while !rest.is_empty() {
+            let (window, after) = rest.split_at(self.window(rest));
+            rest = after;
+            let tracked = track(&mut tracker, window).await?;
+            let asked: Vec<_> = window
+                .iter()
+                .zip(tracked)
+                .filter_map(|(step, position)| Some((step, step.target.as_ref()?, position)))
+                .collect();
+            let known = asked.iter().filter(|(_, target, _)| baselines.knows(target)).cloned();
+            let known: Vec<_> = known.collect();
+            unknown += asked.len() - known.len();
+            let answers = stream::iter(known.into_iter().map(|(step, target, position)| {
+                let client = RecommenderClient::new(channel.clone());
+                ask(client, step, target, position, baselines, self.pool)
+            }));
+            let answers: Vec<Position> = answers.buffered(CONCURRENCY).try_collect().await?;
+            positions.extend(answers);
+            progress(window.len() as u64);
+        }
+        Ok((positions, unknown))
+    }
+
+    /// How many of the next steps go together: different sessions, close in time.
+    fn window(self, steps: &[Step]) -> usize {
+        let mut sessions = HashSet::new();
+        let first_us = steps[0].at_us;
+        let together = steps.iter().take(WINDOW).take_while(|step| {
+            step.at_us - first_us < self.window_us && sessions.insert(step.session)
+        });
+        together.count().max(1)
+    }
 }
 
 async fn track(
@@ -176,9 +184,12 @@ mod tests {
             prefix: Vec::new(),
             target: None,
         };
+        let window = |steps: &[Step]| Replay { pool: 1, window_us: 9 }.window(steps);
         assert_eq!(window(&[step(1, 0), step(2, 1), step(1, 2), step(3, 3)]), 2);
-        assert_eq!(window(&[step(1, 0), step(2, WINDOW_US)]), 1);
+        assert_eq!(window(&[step(1, 0), step(2, 9)]), 1);
         let many: Vec<Step> = (0..100).map(|session| step(session, 0)).collect();
         assert_eq!(window(&many), WINDOW);
+        let one_by_one = Replay { pool: 1, window_us: 0 };
+        assert_eq!(one_by_one.window(&many), 1, "without any lateness, too");
     }
 }

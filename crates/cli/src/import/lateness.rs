@@ -11,8 +11,9 @@ use record::{AppendTime, EventTime, Offset, Partition, partition_for_key};
 
 use super::Event;
 
-/// Records read from the log at once.
+/// Records read from the log at once, and how long they are waited for.
 const BATCH: usize = 8192;
+const WAIT: Duration = Duration::from_millis(100);
 
 /// Counts the late ones, for events in the order in which they will be appended. `from` says, per
 /// partition, where a lane stands (position and watermark); what the log holds beyond is read.
@@ -23,17 +24,16 @@ pub(crate) async fn count_late(
     events: &[Event],
     now: AppendTime,
 ) -> anyhow::Result<u64> {
+    let bounds = log.bounds(&source.topic).await?;
     let mut watermarks = Vec::with_capacity(from.len());
     for (partition, (next, at)) in (0..).zip(from) {
         let mut watermark = Watermark::new(source, *at);
         let partitions = from.len() as u32;
         let decoder = Decoder::new(Arc::clone(source), Partition(partition), partitions);
         let mut reader = log.reader(&source.topic, Partition(partition), *next).await?;
-        loop {
-            let records = reader.next(BATCH, Duration::ZERO).await?;
-            if records.is_empty() {
-                break;
-            }
+        let end = bounds.get(partition as usize).map_or(*next, |bounds| bounds.next);
+        while reader.position() < end {
+            let records = reader.next(BATCH, WAIT).await?;
             let batch = decoder.decode(&records);
             let rejected =
                 |row: usize| batch.rejections.binary_search_by_key(&row, |r| r.row).is_ok();

@@ -27,7 +27,8 @@ pub(crate) async fn append(
             .collect();
         let count = batch.len() as u64;
         check(log.append(topic, batch).await?)
-            .with_context(|| format!("after {appended} events; importing again is safe"))?;
+            .with_context(|| format!("after {appended} events; import the same file again with --allow-late: what is there \
+                     already is judged as a duplicate, or as late, and counts once"))?;
         appended += count;
         progress(count);
     }
