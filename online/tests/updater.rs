@@ -8,6 +8,8 @@ mod bench;
 mod changes;
 #[path = "updater/crashes.rs"]
 mod crashes;
+#[path = "updater/digests.rs"]
+mod digests;
 #[path = "updater/events.rs"]
 mod events;
 #[path = "updater/faulty.rs"]

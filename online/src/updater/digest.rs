@@ -3,12 +3,13 @@
 use std::fmt;
 
 use definitions::Lane;
+use fold::Head;
 use online_store::OnlineStore;
 use record::Partition;
 
 use super::{Error, lane_task};
 
-/// Scans that a moving head may spoil before the digest gives up.
+/// Scans that a moving head may spoil, each, before the digest gives up.
 const SCANS_MAX: u32 = 20;
 
 /// BLAKE3 over position, watermark, ledger and the sorted keys with their states' bytes. The log's
@@ -31,7 +32,16 @@ pub async fn digest(
     lane: &Lane,
     partition: Partition,
 ) -> Result<Digest, Error> {
-    let mut scans = 0;
+    Ok(with_head(store, lane, partition).await?.1)
+}
+
+/// The digest, and the head that it is of: also while commits move the head on.
+pub(super) async fn with_head(
+    store: &dyn OnlineStore,
+    lane: &Lane,
+    partition: Partition,
+) -> Result<(Option<Head>, Digest), Error> {
+    let mut scans = 1;
     let (head, mut states) = loop {
         let mut states: Vec<(Vec<u8>, [u8; 32])> = Vec::new();
         let mut visit = |key: &[u8], state: &[u8]| {
@@ -40,12 +50,16 @@ pub async fn digest(
         match store.scan(lane.id, partition, &mut visit).await {
             Ok(head) => break (head, states),
             Err(online_store::Error::Moved { .. }) if scans < SCANS_MAX => scans += 1,
+            Err(online_store::Error::Moved { .. }) => {
+                return Err(Error::Moving { lane: lane.id, partition, scans });
+            }
             Err(error) => return Err(error.into()),
         }
     };
     states.sort_unstable();
     let mut hasher = blake3::Hasher::new();
-    if let Some(head) = lane_task::decode(lane, partition, head.as_ref())? {
+    let head = lane_task::decode(lane, partition, head.as_ref())?;
+    if let Some(head) = &head {
         let ledger = head.ledger;
         hasher.update(&head.next.0.to_le_bytes());
         hasher.update(&head.watermark.0.to_le_bytes());
@@ -58,5 +72,5 @@ pub async fn digest(
         hasher.update(&key);
         hasher.update(&state);
     }
-    Ok(Digest(*hasher.finalize().as_bytes()))
+    Ok((head, Digest(*hasher.finalize().as_bytes())))
 }

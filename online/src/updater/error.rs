@@ -89,6 +89,18 @@ pub enum Error {
         /// How often.
         replays: u32,
     },
+    /// A head moved during each of several scans, so that no digest could be made.
+    #[error(
+        "lane {lane} partition {partition} changed during each of {scans} scans: ask for digests when fewer commits come"
+    )]
+    Moving {
+        /// Lane.
+        lane: LaneId,
+        /// Partition.
+        partition: Partition,
+        /// How many.
+        scans: u32,
+    },
     /// A task of the updater panicked: a mistake in the program.
     #[error("a task of the updater panicked: {0}")]
     Panicked(String),

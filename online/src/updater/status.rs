@@ -59,14 +59,19 @@ pub async fn status(
         let bounds = log.bounds(&lane.source.topic).await?;
         for (partition, bounds) in bounds.iter().enumerate() {
             let partition = Partition(u32::try_from(partition).expect("partitions are 32-bit"));
-            let stored = store.read(lane.id, partition, &[]).await?.head;
-            let head = lane_task::decode(lane, partition, stored.as_ref())?;
+            // A digest comes with its own head: another read could meet another commit's.
+            let (head, digest) = match with_digest {
+                true => {
+                    let (head, digest) = digest::with_head(store, lane, partition).await?;
+                    (head, Some(digest.to_string()))
+                }
+                false => {
+                    let stored = store.read(lane.id, partition, &[]).await?.head;
+                    (lane_task::decode(lane, partition, stored.as_ref())?, None)
+                }
+            };
             let ledger = head.as_ref().map_or_else(Ledger::default, |head| head.ledger);
             let position = head.as_ref().map_or(0, |head| head.next.0);
-            let digest = match with_digest {
-                true => Some(digest(store, lane, partition).await?.to_string()),
-                false => None,
-            };
             all.push(LaneStatus {
                 lane: lane.id.to_string(),
                 source: lane.source.name.clone(),

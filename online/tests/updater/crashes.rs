@@ -65,7 +65,13 @@ const ROUNDS_MAX: u64 = 20;
 fn faults_and_crashes_happen_and_change_nothing() {
     block_on(async {
         let mut world = World::new(11).await;
-        let faults = Faults { unavailable: 4, lost_reply: 4, moved: 4, calls_until_crash: 30 };
+        let faults = Faults {
+            unavailable: 4,
+            lost_reply: 4,
+            moved: 4,
+            calls_until_crash: 30,
+            ..Faults::default()
+        };
         let settings = updater::Settings { memory_bytes: 1, ..settings() };
         // The test is known to bite: every kind of fault was met. Which faults a round meets hangs on
         // how its tasks interleave, so rounds go on until all were met; a few always do.
@@ -113,7 +119,13 @@ proptest! {
             let mut world = World::new(seed).await;
             let settings =
                 updater::Settings { batch_records, read_keys, memory_bytes, ..settings() };
-            let faults = Faults { unavailable, lost_reply, moved, calls_until_crash };
+            let faults = Faults {
+                unavailable,
+                lost_reply,
+                moved,
+                calls_until_crash,
+                ..Faults::default()
+            };
             // Twice, so that the second half meets states that are only in the store.
             for _ in 0..2 {
                 world.shop(250).await;

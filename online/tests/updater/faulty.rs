@@ -1,5 +1,6 @@
 //! A store that fails as stores do: unavailable, reply lost, moved, and the process gone.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -17,12 +18,15 @@ pub(crate) struct Faults {
     pub(crate) moved: u32,
     /// Calls until the process is gone; 0: never.
     pub(crate) calls_until_crash: u32,
+    /// Scans, the first ones, that a commit spoils.
+    pub(crate) scans_spoilt: u32,
 }
 
 pub(crate) struct Faulty {
     inner: Arc<dyn OnlineStore>,
     faults: Faults,
     dice: Mutex<(ChaCha8Rng, u32)>,
+    scans: AtomicU32,
     crashed: Notify,
 }
 
@@ -38,7 +42,7 @@ enum Fate {
 impl Faulty {
     pub(crate) fn new(inner: Arc<dyn OnlineStore>, seed: u64, faults: Faults) -> Arc<Self> {
         let dice = Mutex::new((ChaCha8Rng::seed_from_u64(seed), 0));
-        Arc::new(Self { inner, faults, dice, crashed: Notify::new() })
+        Arc::new(Self { inner, faults, dice, scans: AtomicU32::new(0), crashed: Notify::new() })
     }
 
     /// Waits for the crash.
@@ -49,7 +53,7 @@ impl Faulty {
     fn fate(&self) -> Fate {
         let (rng, calls) = &mut *self.dice.lock().unwrap();
         *calls += 1;
-        let Faults { unavailable, lost_reply, moved, calls_until_crash } = self.faults;
+        let Faults { unavailable, lost_reply, moved, calls_until_crash, .. } = self.faults;
         if calls_until_crash > 0 && *calls >= calls_until_crash {
             return if rng.random() { Fate::CrashBefore } else { Fate::CrashAfter };
         }
@@ -132,7 +136,11 @@ impl OnlineStore for Faulty {
         partition: Partition,
         visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
     ) -> Result<Option<StoredHead>, Error> {
-        self.inner.scan(lane, partition, visit).await
+        let scanned = self.inner.scan(lane, partition, visit).await?;
+        match self.scans.fetch_add(1, Ordering::SeqCst) < self.faults.scans_spoilt {
+            true => Err(Error::Moved { lane, partition }),
+            false => Ok(scanned),
+        }
     }
 
     async fn lanes(&self) -> Result<Vec<LaneId>, Error> {

@@ -9,7 +9,7 @@ use definitions::decode::Decoder;
 use event_log::EventLog;
 use fold::{Head, LanePartition, StateKey};
 use online::updater::{self, Digest};
-use online_store::{Commit, OnlineStore, OwnerToken, StoredHead};
+use online_store::{Commit, OnlineStore, Outcome, OwnerToken, StoredHead};
 use record::{LaneId, Offset, Partition, Record};
 
 use crate::world::{self, World, scratch_store};
@@ -17,6 +17,7 @@ use crate::world::{self, World, scratch_store};
 /// A lane's partition, folded from offset 0 as far as it was asked for.
 pub(crate) struct Replay {
     fold: LanePartition,
+    partition: Partition,
     decoder: Decoder,
     records: Vec<Record>,
 }
@@ -31,6 +32,7 @@ impl Replay {
             records.extend(reader.next(1000, Duration::from_secs(5)).await.unwrap());
         }
         Self {
+            partition,
             fold: LanePartition::new(Arc::clone(lane), partition, Head::start(topic.log)),
             decoder: Decoder::new(Arc::clone(&lane.source), partition, topic.partitions),
             records,
@@ -52,6 +54,25 @@ impl Replay {
         Offset(self.records.len() as u64)
     }
 
+    /// Writes what changed since the last time, which was at `expected`.
+    pub(crate) async fn commit(&mut self, store: &dyn OnlineStore, expected: Option<Offset>) {
+        let changes = self.fold.take_changes();
+        let (lane, partition) = (self.fold.lane().id, self.partition);
+        let owner = OwnerToken([7; 16]);
+        store.claim(lane, partition, owner).await.unwrap();
+        let states = changes.states.into_iter();
+        let commit = Commit {
+            lane,
+            partition,
+            owner,
+            expected,
+            head: StoredHead { next: changes.head.next, bytes: changes.head.encode() },
+            states: states.map(|(key, bytes)| (key.as_bytes().to_vec(), bytes)).collect(),
+            derived: Vec::new(),
+        };
+        assert_eq!(store.commit(commit).await.unwrap(), Outcome::Committed);
+    }
+
     pub(crate) fn state(&self, key: &StateKey) -> Option<Vec<u8>> {
         self.fold.state(key)
     }
@@ -63,7 +84,6 @@ pub(crate) async fn fresh_digests(
     rows: usize,
 ) -> BTreeMap<(LaneId, Partition), Digest> {
     let (_directory, store) = scratch_store();
-    let owner = OwnerToken([7; 16]);
     for lane in &world.lanes {
         for partition in world::partitions() {
             let mut replay = Replay::new(world.log.as_ref(), lane, partition).await;
@@ -71,19 +91,7 @@ pub(crate) async fn fresh_digests(
                 continue;
             }
             replay.advance(replay.end(), rows);
-            let changes = replay.fold.take_changes();
-            store.claim(lane.id, partition, owner).await.unwrap();
-            let states = changes.states.into_iter();
-            let commit = Commit {
-                lane: lane.id,
-                partition,
-                owner,
-                expected: None,
-                head: StoredHead { next: changes.head.next, bytes: changes.head.encode() },
-                states: states.map(|(key, bytes)| (key.as_bytes().to_vec(), bytes)).collect(),
-                derived: Vec::new(),
-            };
-            store.commit(commit).await.unwrap();
+            replay.commit(store.as_ref(), None).await;
         }
     }
     digests(store.as_ref(), &world.lanes).await
