@@ -118,11 +118,14 @@ fn aggregate(hasher: &mut Hasher, aggregate: &AggregateSpec) {
 }
 
 impl Definitions {
-    /// BLAKE3 over everything that models see: the hashes of all groups and all models. A bundle that
-    /// pins one model's inputs uses that model's own [`crate::Model::hash`].
+    /// BLAKE3 over the meaning of all sources, groups and models. A bundle that pins one model's inputs
+    /// uses that model's own [`crate::Model::hash`].
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         let mut hasher = Hasher::new("definitions");
+        for source in &self.sources {
+            self::source(&mut hasher, source);
+        }
         for group in &self.groups {
             hasher.text("group").text(&group.name).bytes(&group.hash);
         }

@@ -127,6 +127,21 @@ fn the_whole_and_the_lanes_follow_their_groups() {
     assert_ne!(before[2], after[2]);
 }
 
+/// Records can be sent to a source before any group reads it.
+#[test]
+fn the_whole_knows_sources_that_no_group_reads() {
+    let hash = |files: &[File]| parse(files).unwrap_or_else(|mistakes| panic!("{mistakes}")).hash();
+    let with_spare = |lateness: &str| {
+        let mut files = demo_files();
+        let catalog = files.iter().find(|file| file.path == "sources/catalog.toml").expect("it");
+        let text = catalog.text.replace("\"catalog\"", "\"spare\"").replace("\"1d\"", lateness);
+        files.push(File { path: "sources/spare.toml".into(), text });
+        hash(&files)
+    };
+    assert_ne!(with_spare("\"1d\""), hash(&demo_files()));
+    assert_ne!(with_spare("\"1d\""), with_spare("\"2d\""));
+}
+
 /// The hash names the version of `libm`; the lock file decides which one is linked.
 #[test]
 fn the_version_of_libm_is_the_locked_one() {
