@@ -15,5 +15,7 @@ mod learning;
 mod night;
 #[path = "system/owner.rs"]
 mod owner;
+#[path = "system/owner_faults.rs"]
+mod owner_faults;
 #[path = "system/twofold.rs"]
 mod twofold;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 /// A hybrid feature store and recommendation service: one fold, run twice.
 #[derive(Debug, Parser)]
@@ -121,7 +122,8 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct ImportArgs {
     /// How the files are written
     pub(crate) format: Format,
@@ -134,6 +136,16 @@ pub(crate) struct ImportArgs {
     /// Append even if more than 1 % of the records are late
     #[arg(long)]
     pub(crate) allow_late: bool,
+}
+
+impl ImportArgs {
+    /// The same with paths that mean the same to a process that stands in another directory.
+    pub(crate) fn absolute(mut self) -> std::io::Result<Self> {
+        for file in &mut self.files {
+            *file = std::path::absolute(&file)?;
+        }
+        Ok(self)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -155,7 +167,8 @@ pub(crate) enum TrainClock {
 }
 
 /// Data sets that can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Format {
     /// SessionId, ItemId, Time: tab-separated, with a header
     Yoochoose,

@@ -7,13 +7,13 @@ mod bootstrap;
 mod check;
 mod demo;
 mod evaluate;
-mod import;
+pub(crate) mod import;
 mod lanes;
 mod models;
 pub(crate) mod parity;
 mod serve;
-mod status;
-mod topics;
+pub(crate) mod status;
+pub(crate) mod topics;
 pub(crate) mod train;
 mod update;
 
@@ -23,9 +23,11 @@ use std::sync::Arc;
 use definitions::Definitions;
 use runtime::clock::Clock;
 
-use crate::args::{Cli, Command, Global};
+use crate::admin::{self, Request};
+use crate::args::{Cli, Command, Global, TopicsCommand};
 use crate::data::{Data, Opening};
 use crate::definition_files;
+use crate::follower::Follower;
 use crate::output::Output;
 use crate::settings::{self, Settings};
 
@@ -36,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
     pub(crate) clock: Clock,
+    /// Who is told how far it is.
+    pub(crate) follower: Follower,
 }
 
 impl Context {
@@ -58,19 +62,24 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = settings::load(&cli.global)?.settings;
     runtime::telemetry::init(&settings.telemetry)?;
     let output = Output::new(cli.global.json, cli.global.no_color);
-    let context = Context { global: cli.global, settings, output, clock: Clock::system() };
+    let (clock, follower) = (Clock::system(), Follower::Here);
+    let context = Context { global: cli.global, settings, output, clock, follower };
+    let ask = |context, request| block_on(admin::run(context, request));
     match cli.command {
         Command::Check { dir } => check::run(&context, dir),
-        Command::Import(args) => block_on(import::run(context, args)),
-        Command::Archive => block_on(archive::run(context)),
+        Command::Import(args) => ask(context, Request::Import(args.absolute()?)),
+        Command::Archive => ask(context, Request::Archive),
         Command::Backfill => block_on(backfill::run(context)),
         Command::Train { clock } => block_on(train::run(context, clock)),
-        Command::Parity => block_on(parity::run(context)),
-        Command::Topics { command } => block_on(topics::run(context, command)),
+        Command::Parity => ask(context, Request::Parity),
+        // Opening creates what is missing; listing shows it all either way.
+        Command::Topics { command: TopicsCommand::Create | TopicsCommand::List } => {
+            ask(context, Request::Topics)
+        }
         Command::Lanes { command } => block_on(lanes::run(context, command)),
         Command::Bootstrap => block_on(bootstrap::run(context)),
         Command::Update { drain } => block_on(update::run(context, drain)),
-        Command::Status { digest } => block_on(status::run(context, digest)),
+        Command::Status { digest } => ask(context, Request::Status { digest }),
         Command::Up { listen } => block_on(serve::run(context, listen.listen, true)),
         Command::Serve { listen } => block_on(serve::run(context, listen.listen, false)),
         Command::Demo { seed, fresh } => block_on(demo::run(context, seed, fresh)),

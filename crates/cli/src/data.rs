@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn what_we_write_never_comes_back_as_events() {
-        let definitions = crate::definition_files::load(Path::new(crate::settings::DEFINITIONS)).unwrap();
+        let definitions =
+            crate::definition_files::load(Path::new(crate::settings::DEFINITIONS)).unwrap();
         let mut settings = Settings::default();
         assert!(topics(&definitions, &settings).unwrap().contains("served"));
         settings.updater.dead_letter_topic = "clickstream".to_owned();

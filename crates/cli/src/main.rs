@@ -7,12 +7,14 @@
 //! Start with [`args::Cli`], then the command's own file under `command/`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
 
+mod admin;
 mod args;
 mod command;
 mod data;
 mod definition_files;
 mod demo;
 mod evaluate;
+mod follower;
 mod import;
 mod output;
 mod roles;

@@ -4,13 +4,34 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::follower::Follower;
 
 /// How results are written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     pub(crate) json: bool,
     pub(crate) colour: bool,
+}
+
+/// What a command came to, before it is printed: here, or by a client at the other end of a socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Outcome {
+    /// What `--json` prints.
+    pub(crate) json: String,
+    /// What a person reads.
+    pub(crate) text: String,
+    /// Why the command fails all the same, once this is printed.
+    pub(crate) failed: Option<String>,
+}
+
+impl Outcome {
+    /// One that is good.
+    pub(crate) fn new(value: &impl Serialize, text: String) -> anyhow::Result<Self> {
+        Ok(Self { json: serde_json::to_string(value)?, text, failed: None })
+    }
 }
 
 /// A colour or weight of the terminal.
@@ -42,6 +63,18 @@ impl Output {
         Ok(())
     }
 
+    /// Prints an outcome.
+    ///
+    /// # Errors
+    /// Its own failure, after it is printed.
+    pub(crate) fn outcome(self, outcome: &Outcome) -> anyhow::Result<()> {
+        println!("{}", if self.json { &outcome.json } else { outcome.text.trim_end() });
+        match &outcome.failed {
+            None => Ok(()),
+            Some(why) => Err(anyhow::anyhow!(why.clone())),
+        }
+    }
+
     /// A line for a person; programs do not see it.
     pub(crate) fn say(self, line: &str) {
         if !self.json {
@@ -65,19 +98,26 @@ impl Output {
     }
 }
 
-/// A progress bar on a terminal, a log line per tenth elsewhere.
+/// A progress bar on a terminal, a log line per tenth elsewhere; or steps for a client.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
     what: String,
     told: u64,
     shown: bool,
+    follower: Follower,
 }
 
 impl Progress {
     /// `of` 0: not known yet.
     pub(crate) fn new(what: &str, of: u64) -> Self {
-        let shown = std::io::stderr().is_terminal();
+        Self::followed(&Follower::Here, what, of)
+    }
+
+    /// As [`Progress::new`], for whoever follows the command.
+    pub(crate) fn followed(follower: &Follower, what: &str, of: u64) -> Self {
+        let here = matches!(follower, Follower::Here);
+        let shown = here && std::io::stderr().is_terminal();
         let bar = if shown { ProgressBar::new(of) } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template(
             "{msg:>22} {wide_bar:.cyan/dim} {human_pos}/{human_len} {elapsed_precise}",
@@ -88,13 +128,16 @@ impl Progress {
         if shown {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Self { bar, what: what.to_owned(), told: 0, shown }
+        Self { bar, what: what.to_owned(), told: 0, shown, follower: follower.clone() }
     }
 
     /// Where it is.
     pub(crate) fn set(&mut self, done: u64, of: u64) {
         self.bar.set_length(of);
         self.bar.set_position(done);
+        if self.follower.step(&self.what, done, of) {
+            return;
+        }
         let tenth = (done * 10).checked_div(of).unwrap_or(0);
         if !self.shown && tenth > self.told {
             self.told = tenth;

@@ -78,6 +78,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether log or store live in the data directory, which then has one owner.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.log == "embedded" || self.store == "embedded"
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         adapter("log", &self.log, "kafka://")?;
         adapter("store", &self.store, "redis")?;

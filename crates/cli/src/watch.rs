@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use online::updater::Handle;
 
+use crate::follower::Follower;
 use crate::output::Progress;
 
 /// How often an updater's progress is looked at.
@@ -13,12 +14,18 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// A listener that shows one bar a step. A step that knows no total counts up.
 pub(crate) fn bars() -> Arc<batch::Watch> {
+    followed(&Follower::Here)
+}
+
+/// As [`bars`], for whoever follows the command.
+pub(crate) fn followed(follower: &Follower) -> Arc<batch::Watch> {
+    let follower = follower.clone();
     let bars: Mutex<BTreeMap<&'static str, (Progress, u64)>> = Mutex::default();
     Arc::new(move |at: batch::Progress| {
         let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
         let (bar, done) = bars
             .entry(at.step)
-            .or_insert_with(|| (Progress::new(at.step, at.total.unwrap_or(0)), 0));
+            .or_insert_with(|| (Progress::followed(&follower, at.step, at.total.unwrap_or(0)), 0));
         match at.total {
             Some(total) => *done = (*done).max(at.done.min(total)),
             None => *done += at.done,

@@ -6,21 +6,23 @@ use definitions::Definitions;
 
 use super::Context;
 use crate::data::Data;
+use crate::output::Outcome;
 use crate::watch;
 
-pub(super) async fn run(context: Context) -> anyhow::Result<()> {
-    let definitions = context.definitions()?;
-    let data = context.open(&definitions).await?;
-    let report = archive(&context, &data, &definitions).await?;
+pub(crate) async fn run(
+    context: &Context,
+    data: &Data,
+    definitions: &Definitions,
+) -> anyhow::Result<Outcome> {
+    let report = archive(context, data, definitions).await?;
     let json = serde_json::json!({
         "records": report.records,
         "files": report.files,
         "bytes": report.bytes,
         "rejected": &report.rejected,
     });
-    context.output.result(&json, || {
-        format!("{} records in {} new files, {} bytes", report.records, report.files, report.bytes)
-    })
+    let Report { records, files, bytes, .. } = report;
+    Outcome::new(&json, format!("{records} records in {files} new files, {bytes} bytes"))
 }
 
 /// Where the archive of a data directory is.
@@ -39,7 +41,7 @@ pub(crate) async fn archive(
 ) -> anyhow::Result<Report> {
     let archive = of(context);
     let settings = archive::Settings::default();
-    let watch = watch::bars();
+    let watch = watch::followed(&context.follower);
     let mut sum = Report::default();
     let sources = definitions.sources.iter().map(|source| (source.topic.as_str(), Some(source)));
     let served = [(context.settings.service.served_topic.as_str(), None)];

@@ -1,5 +1,6 @@
 //! `twofold import`: data sets into the log.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -12,20 +13,63 @@ use super::Context;
 use crate::args::{Format, ImportArgs};
 use crate::data::Data;
 use crate::import::{self, EVENTS_MAX, File, Parsed, Summary};
-use crate::output::Progress;
+use crate::output::{Outcome, Progress};
 
 /// Source that data sets of visitors' behaviour are events of.
 const CLICKSTREAM: &str = "clickstream";
 /// More late events than one in so many fail the import.
 const LATE_ONE_IN: u64 = 100;
+/// The most bytes that are imported through the owner of a data directory, all files together: it
+/// sorts them in the memory that it serves from.
+const OWNER_BYTES_MAX: u64 = 1 << 30;
 
-pub(super) async fn run(context: Context, args: ImportArgs) -> anyhow::Result<()> {
-    let definitions = context.definitions()?;
-    let source = source(&definitions, &args)?;
-    let files = open(&args)?;
-    let data = context.open(&definitions).await?;
-    let summary = import(&context, &data, &definitions, &source, &args, &files).await?;
-    context.output.result(&summary, || text(&summary))
+/// What is wrong already before a data directory is opened, or its owner asked.
+///
+/// # Errors
+/// A source that is not defined, a file that is not there.
+pub(crate) fn check(definitions: &Definitions, args: &ImportArgs) -> anyhow::Result<()> {
+    source(definitions, args)?;
+    args.files.iter().try_for_each(|file| metadata(file).map(drop))
+}
+
+/// What is wrong when another process is to read the files.
+///
+/// # Errors
+/// What only this process can read, and what is too much.
+pub(crate) fn check_for_owner(args: &ImportArgs) -> anyhow::Result<()> {
+    let mut bytes = 0;
+    for file in &args.files {
+        let found = metadata(file)?;
+        let ours = ["/dev", "/proc"].iter().any(|place| file.starts_with(place));
+        if ours || !found.is_file() {
+            return Err(anyhow::anyhow!(
+                "{} is no regular file: the process that owns the data directory reads it, so write it to one",
+                file.display()
+            ))
+            .exit(Code::Configuration);
+        }
+        bytes += found.len();
+    }
+    if bytes > OWNER_BYTES_MAX {
+        return Err(anyhow::anyhow!(
+            "{bytes} bytes; while a process owns the data directory at most {OWNER_BYTES_MAX} are \
+             imported at once: split the files by time, or stop it"
+        ))
+        .exit(Code::Configuration);
+    }
+    Ok(())
+}
+
+pub(crate) async fn run(
+    context: &Context,
+    data: &Data,
+    definitions: &Definitions,
+    args: &ImportArgs,
+) -> anyhow::Result<Outcome> {
+    let source = source(definitions, args)?;
+    let files = open(args)?;
+    let summary = import(context, data, definitions, &source, args, &files).await?;
+    Outcome::new(&summary, text(&summary))
 }
 
 async fn import(
@@ -37,7 +81,7 @@ async fn import(
     files: &[File],
 ) -> anyhow::Result<Summary> {
     let bytes = files.iter().map(|file| file.bytes.len() as u64).sum();
-    let mut progress = Progress::new("reading", bytes);
+    let mut progress = Progress::followed(&context.follower, "reading", bytes);
     let Parsed { events, dead_letters } =
         import::read(args.format, source, files, |bytes| progress.add(bytes));
     drop(progress);
@@ -62,6 +106,9 @@ async fn import(
             "{}",
             letter.detail
         );
+        context.follower.note(|| {
+            format!("{} line {}: {}: {}", letter.file, letter.line, letter.reason, letter.detail)
+        });
         *summary.reasons.entry(letter.reason).or_default() += 1;
     }
     let from = positions(data, definitions, source).await?;
@@ -75,7 +122,7 @@ async fn import(
         ))
         .exit(Code::Data);
     }
-    let mut progress = Progress::new("importing", events.len() as u64);
+    let mut progress = Progress::followed(&context.follower, "importing", events.len() as u64);
     let topic = &context.settings.updater.dead_letter_topic;
     let add = |count| progress.add(count);
     summary.appended =
@@ -101,8 +148,13 @@ fn source(definitions: &Definitions, args: &ImportArgs) -> anyhow::Result<Arc<So
         .exit(Code::Configuration)
 }
 
+fn metadata(file: &Path) -> anyhow::Result<std::fs::Metadata> {
+    let found = std::fs::metadata(file).with_context(|| format!("file {}", file.display()));
+    found.exit(Code::Data)
+}
+
 fn open(args: &ImportArgs) -> anyhow::Result<Vec<File>> {
-    let read = |path: &std::path::PathBuf| {
+    let read = |path: &PathBuf| {
         let bytes = std::fs::read(path).with_context(|| format!("file {}", path.display()))?;
         Ok(File { path: path.clone(), bytes })
     };

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{Context, backfill};
 use crate::data::{Data, Opening};
 use crate::evaluate;
+use crate::output::Outcome;
 use crate::watch;
 
 /// What was compared: everything, and by realm.
@@ -27,15 +28,15 @@ pub(crate) struct Compared {
     realms: BTreeMap<&'static str, Report>,
 }
 
-pub(super) async fn run(context: Context) -> anyhow::Result<()> {
-    let definitions = context.definitions()?;
-    let data = context.open(&definitions).await?;
-    let compared = all(&context, &data, &definitions).await?;
-    context.output.result(&compared, || compared.text())?;
-    match compared.sum.mismatched {
-        0 => Ok(()),
-        count => Err(anyhow::anyhow!("{count} of {} values differ", compared.sum.values)),
-    }
+pub(crate) async fn run(
+    context: &Context,
+    data: &Data,
+    definitions: &Arc<Definitions>,
+) -> anyhow::Result<Outcome> {
+    let compared = all(context, data, definitions).await?;
+    let Report { mismatched, values, .. } = compared.sum;
+    let failed = (mismatched > 0).then(|| format!("{mismatched} of {values} values differ"));
+    Ok(Outcome { failed, ..Outcome::new(&compared, compared.text())? })
 }
 
 /// Compares what was served live, and what the last evaluation was answered.
@@ -124,7 +125,7 @@ pub(crate) fn job(
                 }
             }
         }),
-        watch: watch::bars(),
+        watch: watch::followed(&context.follower),
     })
 }
 

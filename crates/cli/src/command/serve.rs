@@ -1,14 +1,18 @@
 //! `twofold serve` and `twofold up`: the service, with or without the updater beside it.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use definitions::Definitions;
 use online::service::Tables;
 use runtime::exit::{Code, With};
-use runtime::shutdown;
+use runtime::shutdown::{self, Shutdown};
 use tokio::net::TcpListener;
 
 use super::Context;
+use crate::admin;
+use crate::data::Data;
 use crate::roles::{self, OnDisk, Plan};
 use crate::watch;
 
@@ -16,24 +20,37 @@ use crate::watch;
 pub(super) async fn run(context: Context, listen: String, updater: bool) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
     let data = context.open(&definitions).await?;
-    let listener = TcpListener::bind(&listen)
+    // Before there is a socket that tells of this process.
+    let shutdown = shutdown::on_signal()?;
+    let serving = serve(&context, &data, &definitions, &listen, updater, shutdown);
+    admin::beside(&context, &data, &definitions, serving).await
+}
+
+async fn serve(
+    context: &Context,
+    data: &Data,
+    definitions: &Arc<Definitions>,
+    listen: &str,
+    updater: bool,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("--listen {listen}: expected ADDRESS:PORT that is free"))
         .exit(Code::Configuration)?;
-    let shutdown = shutdown::on_signal()?;
     let tables = Tables::default();
-    let mut disk = OnDisk::new(&context.settings, &definitions)?;
+    let mut disk = OnDisk::new(&context.settings, definitions)?;
     if let Err(error) = disk.refresh(&tables, None) {
         tracing::error!(%error, "starting without what the disk should have");
     }
     let plan = Plan {
-        definitions,
+        definitions: Arc::clone(definitions),
         updater,
         pinned: None,
         tables: tables.clone(),
         clock: context.clock.clone(),
     };
-    let starting = roles::start(&context.settings, &data, plan, listener);
+    let starting = roles::start(&context.settings, data, plan, listener);
     let Some(running) = shutdown.unless(starting).await else { return Ok(()) };
     let running = running?;
     if let Some(updater) = &running.updater {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::data::Data;
+use crate::output::Outcome;
 
 /// What `status --json` prints.
 #[derive(Serialize)]
@@ -22,11 +23,14 @@ pub(crate) struct Status {
     bundle: Option<String>,
 }
 
-pub(super) async fn run(context: Context, digest: bool) -> anyhow::Result<()> {
-    let definitions = context.definitions()?;
-    let data = context.open(&definitions).await?;
-    let status = read(&context, &data, &definitions, digest).await?;
-    context.output.result(&status, || text(&status))
+pub(crate) async fn run(
+    context: &Context,
+    data: &Data,
+    definitions: &definitions::Definitions,
+    digest: bool,
+) -> anyhow::Result<Outcome> {
+    let status = read(context, data, definitions, digest).await?;
+    Outcome::new(&status, text(&status))
 }
 
 /// Reads it all.

@@ -1,10 +1,11 @@
 //! `twofold topics`: create and list.
 
+use definitions::Definitions;
 use serde::Serialize;
 
 use super::Context;
-use crate::args::TopicsCommand;
-use crate::data;
+use crate::data::{self, Data};
+use crate::output::Outcome;
 
 #[derive(Serialize)]
 struct Row {
@@ -14,15 +15,13 @@ struct Row {
     records: u64,
 }
 
-pub(super) async fn run(context: Context, command: TopicsCommand) -> anyhow::Result<()> {
-    let definitions = context.definitions()?;
-    // Opening creates what is missing; listing shows it all either way.
-    let data = context.open(&definitions).await?;
-    match command {
-        TopicsCommand::Create | TopicsCommand::List => {}
-    }
+pub(crate) async fn run(
+    context: &Context,
+    data: &Data,
+    definitions: &Definitions,
+) -> anyhow::Result<Outcome> {
     let mut rows = Vec::new();
-    for topic in data::topics(&definitions, &context.settings)? {
+    for topic in data::topics(definitions, &context.settings)? {
         let found = data.log.topic(topic).await?;
         let bounds = data.log.bounds(topic).await?;
         rows.push(Row {
@@ -32,13 +31,12 @@ pub(super) async fn run(context: Context, command: TopicsCommand) -> anyhow::Res
             records: bounds.iter().map(|bounds| bounds.next.0 - bounds.first.0).sum(),
         });
     }
-    context.output.result(&serde_json::json!({ "topics": &rows }), || {
-        let line = |row: &Row| {
-            format!(
-                "{:<14} {:>3} partitions {:>10} records  {}",
-                row.topic, row.partitions, row.records, row.log
-            )
-        };
-        rows.iter().map(line).collect::<Vec<_>>().join("\n")
-    })
+    let line = |row: &Row| {
+        format!(
+            "{:<14} {:>3} partitions {:>10} records  {}",
+            row.topic, row.partitions, row.records, row.log
+        )
+    };
+    let text = rows.iter().map(line).collect::<Vec<_>>().join("\n");
+    Outcome::new(&serde_json::json!({ "topics": &rows }), text)
 }

@@ -1,17 +1,34 @@
 //! `twofold update`: the updater by itself.
 
+use std::sync::Arc;
+
+use definitions::Definitions;
 use online::updater::Updater;
-use runtime::shutdown;
+use runtime::shutdown::{self, Shutdown};
 
 use super::Context;
+use crate::admin;
+use crate::data::Data;
 use crate::watch;
 
 pub(super) async fn run(context: Context, drain: bool) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
     let data = context.open(&definitions).await?;
+    // Before there is a socket that tells of this process.
+    let shutdown = shutdown::on_signal()?;
+    let updating = update(&context, &data, &definitions, drain, shutdown);
+    admin::beside(&context, &data, &definitions, updating).await
+}
+
+async fn update(
+    context: &Context,
+    data: &Data,
+    definitions: &Arc<Definitions>,
+    drain: bool,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
     let parts = data.updater(definitions.lanes());
     let (updater, handle) = Updater::open(context.settings.updater.clone(), parts).await?;
-    let shutdown = shutdown::on_signal()?;
     let watching = tokio::spawn(watch::updater(handle.clone()));
     let result = match drain {
         true => updater.drain(shutdown).await,
