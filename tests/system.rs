@@ -11,6 +11,8 @@ mod import;
 mod lanes;
 #[path = "system/learning.rs"]
 mod learning;
+#[path = "system/live.rs"]
+mod live;
 #[path = "system/night.rs"]
 mod night;
 #[path = "system/owner.rs"]

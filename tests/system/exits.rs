@@ -6,8 +6,9 @@ use crate::twofold::Twofold;
 fn wrong_flags_and_settings_end_with_64() {
     let twofold = Twofold::new();
     for (arguments, expected) in [
-        (&["--log", "kafka://localhost:9092", "status"][..], "embedded"),
-        (&["--store", "redis://localhost", "status"], "embedded"),
+        (&["--log", "kafka://localhost", "status"][..], "HOST:PORT"),
+        (&["--log", "rabbit://localhost:9092", "status"], "embedded"),
+        (&["--store", "memcached://localhost", "status"], "redis://"),
         (&["import", "yoochose", "x"], "yoochoose"),
         (&["frobnicate"], "frobnicate"),
         (&["--config", "missing.toml", "status"], "missing.toml"),

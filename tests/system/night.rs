@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::twofold::Twofold;
 
 /// Sessions of three days over 40 items, where item i is followed by i + 1 or i + 2; `days` picks them.
-fn sessions(days: std::ops::Range<u64>, reversed: bool) -> String {
+pub(crate) fn sessions(days: std::ops::Range<u64>, reversed: bool) -> String {
     let mut blocks = Vec::new();
     for day in days {
         for session in 0..120_u64 {

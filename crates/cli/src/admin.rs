@@ -34,7 +34,7 @@ use crate::output::Outcome;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
     Status { digest: bool },
-    Topics,
+    Topics { check: bool },
     Import(ImportArgs),
     Archive,
     Parity,
@@ -45,7 +45,7 @@ impl Request {
     fn name(&self) -> &'static str {
         match self {
             Self::Status { .. } => "status",
-            Self::Topics => "topics",
+            Self::Topics { .. } => "topics",
             Self::Import(_) => "import",
             Self::Archive => "archive",
             Self::Parity => "parity",
@@ -71,7 +71,7 @@ impl Request {
     ) -> anyhow::Result<Outcome> {
         match self {
             Self::Status { digest } => status::run(context, data, definitions, digest).await,
-            Self::Topics => topics::run(context, data, definitions).await,
+            Self::Topics { check } => topics::run(context, data, definitions, check).await,
             Self::Import(args) => import::run(context, data, definitions, &args).await,
             Self::Archive => archive::run(context, data, definitions).await,
             Self::Parity => parity::run(context, data, definitions).await,

@@ -24,10 +24,10 @@ pub(crate) struct Global {
     /// Feature definitions [default: ./feature-definitions, else the built-in demo shop's]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) definitions: Option<PathBuf>,
-    /// Event log: `embedded`
+    /// Event log: `embedded`, or kafka://HOST:PORT
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) log: Option<String>,
-    /// Online store: `embedded`
+    /// Online store: `embedded`, or redis://HOST:PORT, redis+cluster://HOST:PORT
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
     /// Settings file (TOML); the environment (TWOFOLD_…) and flags go over it
@@ -178,10 +178,12 @@ pub(crate) enum Format {
     Jsonl,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub(crate) enum TopicsCommand {
     /// Create what the definitions need
     Create,
+    /// Compare the settings of Kafka's topics with what the log promises
+    Check,
     /// What there is
     List,
 }

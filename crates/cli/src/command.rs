@@ -51,7 +51,7 @@ impl Context {
     /// The data directory, owned by this process from here on, with its topics.
     pub(crate) async fn open(&self, definitions: &Definitions) -> anyhow::Result<Data> {
         let opening = Opening { crash_at: self.global.crash_at, ..Opening::default() };
-        let data = Data::open(&self.settings.data, opening, self.clock.clone())?;
+        let data = Data::connect(&self.settings, opening, self.clock.clone()).await?;
         data.create_topics(definitions, &self.settings).await?;
         Ok(data)
     }
@@ -73,8 +73,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Train { clock } => block_on(train::run(context, clock)),
         Command::Parity => ask(context, Request::Parity),
         // Opening creates what is missing; listing shows it all either way.
-        Command::Topics { command: TopicsCommand::Create | TopicsCommand::List } => {
-            ask(context, Request::Topics)
+        Command::Topics { command } => {
+            ask(context, Request::Topics { check: command == TopicsCommand::Check })
         }
         Command::Lanes { command } => block_on(lanes::run(context, command)),
         Command::Bootstrap => block_on(bootstrap::run(context)),

@@ -1,80 +1,47 @@
-//! A data directory, opened: the embedded log and store in one database.
+//! What commands work on: a log, a store, and the data directory with the artefacts.
+
+mod open;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use batch::archive::{Archive, Tiered};
 use definitions::{Definitions, Lane};
-use embedded::crash::CrashPoint;
-use embedded::{Database, Options, SyncMode};
-use event_log::EventLog;
+use event_log::{EventLog, Kafka};
 use online_store::OnlineStore;
-use runtime::clock::Clock;
 use runtime::entropy::Entropy;
 use runtime::exit::{Code, With};
 
 use crate::settings::Settings;
 
+pub(crate) use open::Opening;
+
 /// Topic of what clients say was seen.
 pub(crate) const IMPRESSIONS: &str = "impressions";
 
-/// The opened directory and what all commands hand down.
+/// Log, store and archive, which all commands hand down.
 #[derive(Clone)]
 pub(crate) struct Data {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) store: Arc<dyn OnlineStore>,
+    /// The log's adapter, where it is Kafka: its topics have settings of their own.
+    pub(crate) kafka: Option<Arc<Kafka>>,
     pub(crate) archive: Archive,
     pub(crate) entropy: Entropy,
 }
 
-/// How to open it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Opening {
-    pub(crate) sync: SyncMode,
-    pub(crate) crash_at: Option<CrashPoint>,
-    /// Syncs each commit of the store; the log is always synced as `sync` says.
-    pub(crate) durable_commits: bool,
-}
-
 impl Data {
-    /// Opens or creates the directory; fails naming the owner if another process has it.
-    pub(crate) fn open(directory: &Path, opening: Opening, clock: Clock) -> anyhow::Result<Self> {
-        let options = Options {
-            sync: opening.sync,
-            crash_at: opening.crash_at,
-            started_ms: Some(clock.append_time().0),
-            ..Options::default()
-        };
-        let database = Database::open_with(directory, options)?;
-        let entropy = Entropy::system();
-        let settings = event_log::Settings {
-            clock: Arc::new({
-                let clock = clock.clone();
-                move || clock.append_time()
-            }),
-            entropy: Arc::new({
-                let entropy = entropy.clone();
-                move || entropy.bytes()
-            }),
-        };
-        let log = event_log::Embedded::open(&database, settings)?;
-        let settings = online_store::Settings { durable_commits: opening.durable_commits };
-        let store = online_store::Embedded::open(&database, settings)?;
-        let archive = Archive::new(directory.join("archive"));
-        Ok(Self { log: Arc::new(log), store: Arc::new(store), archive, entropy })
-    }
-
     /// Creates the topics that definitions and service need, where they are missing.
     pub(crate) async fn create_topics(
         &self,
         definitions: &Definitions,
         settings: &Settings,
     ) -> anyhow::Result<()> {
-        let partitions = settings.partitions;
         for topic in topics(definitions, settings)? {
             match self.log.topic(topic).await {
-                Err(event_log::Error::NoTopic { .. }) => self.log.create(topic, partitions).await?,
+                Err(event_log::Error::NoTopic { .. }) => {
+                    self.log.create(topic, settings.partitions).await?
+                }
                 found => found?,
             };
         }
@@ -122,6 +89,8 @@ pub(crate) fn topics<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -1,6 +1,9 @@
 //! Settings of the process: defaults < file < environment < flags, checked before anything starts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use online_store::{RedisSettings, RedisSettingsError};
 
 use runtime::exit::{Code, With};
 use runtime::settings::{Invalid, Layers, Loaded, environment};
@@ -9,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::Global;
 
+/// The adapter in the data directory, for log and store.
+pub(crate) const EMBEDDED: &str = "embedded";
 /// Where built-in definitions are used instead of a directory.
 pub(crate) const DEFINITIONS: &str = "./feature-definitions";
 
@@ -20,10 +25,11 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     /// Definitions directory.
     pub(crate) definitions: PathBuf,
-    /// Event log: `embedded`.
+    /// Event log: `embedded` or `kafka://HOST:PORT[,HOST:PORT…]`.
     pub(crate) log: String,
-    /// Online store: `embedded`.
+    /// Online store: `embedded`, `redis://…` or `redis+cluster://…`.
     pub(crate) store: String,
+    pub(crate) kafka: Kafka,
     /// Partitions of a topic that is created.
     pub(crate) partitions: u32,
     pub(crate) telemetry: telemetry::Settings,
@@ -48,6 +54,66 @@ pub(crate) struct Train {
     pub(crate) outcome_window_ms: u64,
 }
 
+/// How Kafka is used, where it is the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Kafka {
+    /// Properties for librdkafka as they are: TLS, SASL, compression.
+    pub(crate) properties: BTreeMap<String, String>,
+    /// How long one question to the brokers may take.
+    pub(crate) request_timeout_ms: u32,
+    /// How long an append may take; what is not acknowledged by then gets an error.
+    pub(crate) delivery_timeout_ms: u32,
+    /// How long a reader may be without records while there are some, before it fails.
+    pub(crate) stall_timeout_ms: u32,
+    /// How old the last look at a topic's identity may be when its records are handed out.
+    pub(crate) identity_age_ms_max: u32,
+    /// Of topics that are created: copies of each record.
+    pub(crate) replication_factor: u16,
+    /// Of topics that are created: copies that must have a record before it is acknowledged.
+    pub(crate) min_insync_replicas: u16,
+    /// Of topics that are created: how long records are kept; 0: for ever.
+    pub(crate) retention_ms: u64,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        let of = event_log::kafka::Settings::new("");
+        Self {
+            properties: of.properties,
+            request_timeout_ms: of.request_timeout_ms,
+            delivery_timeout_ms: of.delivery_timeout_ms,
+            stall_timeout_ms: of.stall_timeout_ms,
+            identity_age_ms_max: of.identity_age_ms_max,
+            replication_factor: of.topics.replication_factor,
+            min_insync_replicas: of.topics.min_insync_replicas,
+            retention_ms: of.topics.retention_ms.unwrap_or(0),
+        }
+    }
+}
+
+impl Kafka {
+    /// The adapter's settings for the brokers of a URL.
+    ///
+    /// # Errors
+    /// When it is no URL of Kafka.
+    pub(crate) fn at(&self, url: &str) -> Result<event_log::kafka::Settings, event_log::Error> {
+        Ok(event_log::kafka::Settings {
+            properties: self.properties.clone(),
+            request_timeout_ms: self.request_timeout_ms,
+            delivery_timeout_ms: self.delivery_timeout_ms,
+            stall_timeout_ms: self.stall_timeout_ms,
+            identity_age_ms_max: self.identity_age_ms_max,
+            topics: event_log::kafka::TopicSettings {
+                replication_factor: self.replication_factor,
+                min_insync_replicas: self.min_insync_replicas,
+                retention_ms: (self.retention_ms > 0).then_some(self.retention_ms),
+            },
+            ..event_log::kafka::Settings::from_url(url)?
+        })
+    }
+}
+
 impl Default for Train {
     fn default() -> Self {
         Self { ranker_share: 0.35, positions_max: 60_000, outcome_window_ms: 30 * 60 * 1000 }
@@ -59,8 +125,9 @@ impl Default for Settings {
         Self {
             data: "./twofold-data".into(),
             definitions: DEFINITIONS.into(),
-            log: "embedded".to_owned(),
-            store: "embedded".to_owned(),
+            log: EMBEDDED.to_owned(),
+            store: EMBEDDED.to_owned(),
+            kafka: Kafka::default(),
             partitions: 4,
             telemetry: telemetry::Settings {
                 // The embedded database tells of every table that it opens.
@@ -84,8 +151,18 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), Invalid> {
-        adapter("log", &self.log, "kafka://")?;
-        adapter("store", &self.store, "redis")?;
+        if self.log != EMBEDDED {
+            let wrong = |error: event_log::Error| {
+                Invalid::new("log", error.to_string(), "use `embedded` or kafka://HOST:PORT")
+            };
+            self.kafka.at(&self.log).map_err(wrong)?;
+        }
+        if self.store != EMBEDDED {
+            let wrong = |error: RedisSettingsError| {
+                Invalid::new("store", error.to_string(), "use `embedded` or redis://HOST:PORT")
+            };
+            RedisSettings::from_url(&self.store).map_err(wrong)?;
+        }
         if !(1..=1024).contains(&self.partitions) {
             return Err(Invalid::new("partitions", "is out of range", "give 1 to 1024"));
         }
@@ -103,18 +180,6 @@ impl Settings {
         self.item_table.check()?;
         self.service.check()
     }
-}
-
-/// Only the embedded pair is there; what others will be called is refused by name.
-fn adapter(key: &str, value: &str, other: &str) -> Result<(), Invalid> {
-    if value == "embedded" {
-        return Ok(());
-    }
-    let message = match value.starts_with(other) {
-        true => format!("is {value:?}, an adapter that this build does not have"),
-        false => format!("is {value:?}"),
-    };
-    Err(Invalid::new(key, message, "use `embedded`"))
 }
 
 /// Reads the layers.
@@ -143,13 +208,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_pass_and_absent_adapters_are_refused() {
+    fn defaults_pass_and_adapters_are_named_by_their_urls() {
         assert_eq!(Settings::default().check(), Ok(()));
-        let kafka = Settings { log: "kafka://host:9092".to_owned(), ..Settings::default() };
-        let invalid = kafka.check().unwrap_err();
-        assert_eq!(invalid.key, "log");
-        assert!(invalid.message.contains("does not have"), "{}", invalid.message);
-        let typo = Settings { store: "embeded".to_owned(), ..Settings::default() };
-        assert_eq!(typo.check().unwrap_err().key, "store");
+        let with = |log: &str, store: &str| {
+            let (log, store) = (log.to_owned(), store.to_owned());
+            Settings { log, store, ..Settings::default() }.check().map_err(|invalid| invalid.key)
+        };
+        assert_eq!(with("kafka://a:9092,b:9092", "redis://c:6379"), Ok(()));
+        assert_eq!(with("embedded", "redis+cluster://c:6379,d:6379"), Ok(()));
+        assert_eq!(with("kafka://a", "embedded"), Err("log".to_owned()));
+        assert_eq!(with("embeded", "embedded"), Err("log".to_owned()));
+        assert_eq!(with("embedded", "memcached://c"), Err("store".to_owned()));
     }
 }

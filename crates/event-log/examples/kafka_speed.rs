@@ -27,7 +27,7 @@ const RECORD_BYTES: usize = 200;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let records = std::env::args().nth(1).map_or(1_000_000, |count| count.parse().unwrap());
-    let libs = servers::kafka_libs().expect("TWOFOLD_KAFKA_LIBS: tests/servers/fetch says it");
+    let libs = servers::kafka_libs().expect("SERVERS_KAFKA_LIBS: tests/servers/fetch says it");
     let server = servers::Kafka::start(&libs);
     let log = Arc::new(Kafka::open(Settings::new(server.bootstrap())).unwrap());
     for topic in ["warm", "ours", "theirs"] {

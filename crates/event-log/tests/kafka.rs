@@ -1,5 +1,5 @@
 //! The Kafka adapter against the port's suite and against faults, on a real broker. Ignored unless
-//! asked for (`cargo test --test kafka -- --ignored`), with `TWOFOLD_KAFKA_LIBS` set as
+//! asked for (`cargo test --test kafka -- --ignored`), with `SERVERS_KAFKA_LIBS` set as
 //! `tests/servers/fetch` says; `tests/run` does both.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "all of it is test code")]

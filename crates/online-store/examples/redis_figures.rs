@@ -31,7 +31,7 @@ type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 #[tokio::main]
 async fn main() {
-    let server = std::env::var_os("TWOFOLD_REDIS_SERVER").expect("see tests/servers/fetch");
+    let server = std::env::var_os("SERVERS_REDIS_SERVER").expect("see tests/servers/fetch");
     let server = Path::new(&server);
     for run in 1..=3 {
         println!("run {run}");

@@ -25,7 +25,7 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Starts a broker on a free port; `libs` holds the jars (`TWOFOLD_KAFKA_LIBS`). It answers when
+    /// Starts a broker on a free port; `libs` holds the jars (`SERVERS_KAFKA_LIBS`). It answers when
     /// this returns.
     ///
     /// # Panics
@@ -162,5 +162,5 @@ fn brokers(port: u16) -> std::io::Result<i32> {
 /// Where the jars are, as `tests/servers/fetch` says; `None` when nobody has fetched them.
 #[must_use]
 pub fn kafka_libs() -> Option<PathBuf> {
-    std::env::var_os("TWOFOLD_KAFKA_LIBS").map(PathBuf::from)
+    std::env::var_os("SERVERS_KAFKA_LIBS").map(PathBuf::from)
 }

@@ -80,12 +80,13 @@ async fn clients_that_do_not_behave_are_told_and_bounded() {
             assert_eq!(refusal(&other).1, 64, "{other}");
             assert!(refusal(&other).0.contains(field), "{other}");
         }
-        let good = answer(data, &call(realm.clone(), json!("topics"))).await;
+        let good =
+            answer(data, &call(realm.clone(), json!({ "topics": { "check": false } }))).await;
         assert!(good["done"]["json"].as_str().unwrap().contains("clickstream"), "{good}");
 
         let mut other = realm.clone();
         other["settings"] = "00".into();
-        let noted = answers(data, &call(other, json!("topics"))).await;
+        let noted = answers(data, &call(other, json!({ "topics": { "check": false } }))).await;
         assert!(noted[0]["note"].as_str().unwrap().contains("settings"), "{noted:?}");
         assert_eq!(noted.last(), Some(&good), "the owner's settings hold");
 
@@ -106,5 +107,10 @@ async fn clients_that_do_not_behave_are_told_and_bounded() {
     let silent = beside(&context, &opened, &definitions, work).await.unwrap();
     drop(silent);
     assert!(!data.join("admin.sock").exists());
-    assert!(client::ask(&context, &definitions, &Request::Topics).await.unwrap().is_none());
+    assert!(
+        client::ask(&context, &definitions, &Request::Topics { check: false })
+            .await
+            .unwrap()
+            .is_none()
+    );
 }

@@ -1,4 +1,4 @@
-//! `twofold topics`: create and list.
+//! `twofold topics`: create, list, check.
 
 use definitions::Definitions;
 use serde::Serialize;
@@ -13,12 +13,16 @@ struct Row {
     log: String,
     partitions: u32,
     records: u64,
+    /// Settings of the topic that the log's promises do not survive, and how to mend them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<String>,
 }
 
 pub(crate) async fn run(
     context: &Context,
     data: &Data,
     definitions: &Definitions,
+    check: bool,
 ) -> anyhow::Result<Outcome> {
     let mut rows = Vec::new();
     for topic in data::topics(definitions, &context.settings)? {
@@ -29,6 +33,7 @@ pub(crate) async fn run(
             log: found.log.to_string(),
             partitions: found.partitions,
             records: bounds.iter().map(|bounds| bounds.next.0 - bounds.first.0).sum(),
+            findings: if check { findings(data, topic).await? } else { Vec::new() },
         });
     }
     let line = |row: &Row| {
@@ -37,6 +42,19 @@ pub(crate) async fn run(
             row.topic, row.partitions, row.records, row.log
         )
     };
-    let text = rows.iter().map(line).collect::<Vec<_>>().join("\n");
-    Outcome::new(&serde_json::json!({ "topics": &rows }), text)
+    let found: Vec<String> = rows.iter().flat_map(|row| row.findings.clone()).collect();
+    let lines = rows.iter().map(line).chain(found.iter().cloned());
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let failed = (!found.is_empty()).then(|| format!("{} settings must be mended", found.len()));
+    Ok(Outcome { failed, ..Outcome::new(&serde_json::json!({ "topics": &rows }), text)? })
+}
+
+/// What is wrong with a topic's settings; the embedded log's topics have none.
+async fn findings(data: &Data, topic: &str) -> anyhow::Result<Vec<String>> {
+    let Some(kafka) = &data.kafka else { return Ok(Vec::new()) };
+    let line = |finding: event_log::kafka::Finding| {
+        let event_log::kafka::Finding { setting, found, expected, remedy } = finding;
+        format!("topic {topic}: {setting} is {found}, expected {expected}: {remedy}")
+    };
+    Ok(kafka.check(topic).await?.into_iter().map(line).collect())
 }

@@ -84,7 +84,7 @@ impl Broker {
 
 fn start() -> Arc<Mutex<servers::Kafka>> {
     let libs =
-        servers::kafka_libs().expect("TWOFOLD_KAFKA_LIBS: eval \"$(tests/servers/fetch DIR)\"");
+        servers::kafka_libs().expect("SERVERS_KAFKA_LIBS: eval \"$(tests/servers/fetch DIR)\"");
     Arc::new(Mutex::new(servers::Kafka::start(&libs)))
 }
 

@@ -17,8 +17,8 @@ pub(crate) fn lane() -> LaneId {
 
 /// The path of `redis-server`.
 pub(crate) fn server() -> PathBuf {
-    let found = std::env::var_os("TWOFOLD_REDIS_SERVER");
-    found.expect("TWOFOLD_REDIS_SERVER, as tests/servers/fetch says it").into()
+    let found = std::env::var_os("SERVERS_REDIS_SERVER");
+    found.expect("SERVERS_REDIS_SERVER, as tests/servers/fetch says it").into()
 }
 
 pub(crate) async fn open(url: &str) -> Redis {
