@@ -85,7 +85,7 @@ pub enum Error {
         expected: String,
     },
     /// Tensors that the manifest does not imply.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; copy or train it again")]
     Tensors {
         /// The file.
         path: PathBuf,
@@ -122,7 +122,7 @@ pub enum Error {
     /// Scores differ from the golden ones.
     #[error(
         "golden row {row} scores {found}, the manifest says {expected} (± {tolerance}): this build \
-         does not compute what the bundle's trainer did"
+         does not compute what the bundle's trainer did; train it again with this build"
     )]
     Golden {
         /// From 0.

@@ -20,7 +20,7 @@ pub(crate) type Tensors = BTreeMap<String, Tensor>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not the format, or cut short.
-    #[error("not a whole safetensors file ({0}); copy or train it again")]
+    #[error("not a whole safetensors file ({0})")]
     Damaged(String),
     /// A tensor that the manifest implies is not there.
     #[error("tensor `{name}` is missing; the file has {found:?}")]

@@ -43,7 +43,7 @@ pub enum Error {
     /// Bytes differ from the manifest.
     #[error(
         "{path} has SHA-256 {found}, its manifest says {expected}; write the training set again with \
-         `twofold backfill`"
+         `twofold train`"
     )]
     Checksum {
         /// The file.
@@ -57,7 +57,7 @@ pub enum Error {
     #[error(
         "day {day}: index {digest} was cut at {index_cut_us} µs, after the day's first position at \
          {spine_from_us} µs, so it may hold the labels themselves; build it from sessions closed \
-         before the day (`twofold backfill`)"
+         before the day (`twofold train`)"
     )]
     IndexFromFuture {
         /// The day.
@@ -72,7 +72,7 @@ pub enum Error {
     /// An index has read log records that the day's positions have not reached.
     #[error(
         "day {day}: index {digest} has read {partition} to offset {index_position}, the day's positions \
-         reach {spine_position}; build it from what the day before knew (`twofold backfill`)"
+         reach {spine_position}; build it from what the day before knew (`twofold train`)"
     )]
     IndexBeyondSpine {
         /// The day.
@@ -102,7 +102,7 @@ pub enum Error {
     /// A position lies in no day of the manifest, so its index was never judged.
     #[error(
         "a position at {at_us} µs lies in no day of the manifest (the spine begins at {spine_from_us} \
-         µs); write the training set again with `twofold backfill`"
+         µs); write the training set again with `twofold train`"
     )]
     OutsideDays {
         /// The position.

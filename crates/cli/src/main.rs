@@ -10,6 +10,7 @@
 mod admin;
 mod args;
 mod command;
+mod counts;
 mod data;
 mod definition_files;
 mod demo;
@@ -41,7 +42,17 @@ fn main() -> ExitCode {
         Ok(()) => Code::Success.into(),
         Err(error) => {
             eprintln!("twofold: {}", exit::message(&error));
-            exit::code(&error).into()
+            code(&error).into()
         }
     }
+}
+
+/// Files that are damaged or do not fit together are bad data, whichever command reads them.
+fn code(error: &anyhow::Error) -> Code {
+    use batch::Error::{Damaged, Gap, SeveralLogs};
+    let is_bad = |cause: &(dyn std::error::Error + 'static)| {
+        let batch = cause.downcast_ref::<batch::Error>();
+        matches!(batch, Some(Damaged { .. } | Gap { .. } | SeveralLogs { .. }))
+    };
+    if error.chain().any(is_bad) { Code::Data } else { exit::code(error) }
 }

@@ -16,6 +16,7 @@ use runtime::shutdown::{self, Shutdown, Trigger};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::counts::Counts;
 use crate::data::Data;
 use crate::settings::Settings;
 
@@ -38,6 +39,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) service: service::Handle,
     pub(crate) updater: Option<updater::Handle>,
+    items: ItemTable,
     stop: Trigger,
     tasks: JoinSet<anyhow::Result<()>>,
 }
@@ -92,7 +94,7 @@ pub(crate) async fn start(
         store: Arc::clone(&data.store),
         definitions: plan.definitions,
         lanes,
-        item_table: items,
+        item_table: items.clone(),
         tables: plan.tables,
         clock: plan.clock,
         entropy: data.entropy.clone(),
@@ -102,10 +104,16 @@ pub(crate) async fn start(
     let handle = service.handle();
     let address = listener.local_addr()?;
     tasks.spawn(async move { Ok(service.serve(listener, stopped).await?) });
-    Ok(Running { address, service: handle, updater: updater_handle, stop, tasks })
+    Ok(Running { address, service: handle, updater: updater_handle, items, stop, tasks })
 }
 
 impl Running {
+    /// What it counts; they outlive it.
+    pub(crate) fn counts(&self) -> Counts {
+        let (service, updater) = (self.service.clone(), self.updater.clone());
+        Counts { service, updater, items: self.items.clone() }
+    }
+
     /// Waits until `shutdown` or until a role fails, then stops all.
     pub(crate) async fn until(mut self, shutdown: Shutdown) -> anyhow::Result<()> {
         let mut failed = Ok(());
@@ -149,7 +157,8 @@ impl OnDisk {
         })
     }
 
-    /// Installs what changed. A bundle that is refused leaves the old one; both are logged.
+    /// Installs what changed. A bundle that is refused leaves the old one, or, where nothing serves yet,
+    /// the newest earlier one of the registry that is fit to.
     pub(crate) fn refresh(
         &mut self,
         tables: &Tables,
@@ -167,17 +176,31 @@ impl OnDisk {
         if let Some(digest) = active.digest() {
             let now = (active.generation, digest.to_owned());
             if self.seen_bundle.as_ref() != Some(&now) {
-                let dir = self.registry.dir(digest);
-                let lanes = self.definitions.lanes();
                 self.seen_bundle = Some(now);
-                tables.try_install(Loaded::open(&self.definitions, &lanes, &self.model, &dir))?;
+                let opened = self.open(digest);
+                if opened.is_err() && tables.current().bundle.is_none() {
+                    let earlier = active.history.iter().rev().skip(1);
+                    let fit = earlier.filter(|swap| swap.digest != digest);
+                    if let Some(bundle) = fit.filter_map(|swap| self.open(&swap.digest).ok()).next()
+                    {
+                        tables.install_bundle(bundle);
+                    }
+                }
+                // Kept until it is reported: an earlier one that serves needs its towers set below.
+                let installed = tables.try_install(opened);
                 let towers = tables.current().bundle.as_ref().and_then(|b| b.towers.clone());
                 if let (Some(updater), Some(towers)) = (updater, towers) {
                     updater.set_embeddings(vec![towers as Arc<dyn Embedding>]);
                 }
+                installed?;
             }
         }
         Ok(())
+    }
+
+    fn open(&self, digest: &str) -> Result<Loaded, service::BundleError> {
+        let (lanes, dir) = (self.definitions.lanes(), self.registry.dir(digest));
+        Loaded::open(&self.definitions, &lanes, &self.model, &dir)
     }
 
     /// Follows the disk for ever.

@@ -150,7 +150,7 @@ fn reads_what_was_written() {
 fn refuses_an_index_cut_after_the_first_label() {
     let (error, text) = refused(|f| f.manifest.days[0].index_cut_us = DAY_US + 1);
     assert!(matches!(error, Error::IndexFromFuture { .. }), "{text}");
-    for part in ["2014-04-02", "1dex", "1000001", "1000000", "backfill"] {
+    for part in ["2014-04-02", "1dex", "1000001", "1000000", "train"] {
         assert!(text.contains(part), "{part} in: {text}");
     }
 }
@@ -162,7 +162,7 @@ fn refuses_an_index_that_read_beyond_the_spine() {
     };
     let (error, text) = refused(bend);
     assert!(matches!(error, Error::IndexBeyondSpine { .. }), "{text}");
-    for part in ["2014-04-02", "1dex", "clickstream/0", "101", "100", "backfill"] {
+    for part in ["2014-04-02", "1dex", "clickstream/0", "101", "100", "train"] {
         assert!(text.contains(part), "{part} in: {text}");
     }
     // A partition that the spine never reached.

@@ -1,12 +1,17 @@
+use std::sync::Arc;
+
 use candidate_pipeline::Fuser;
 use candidates::pool;
 use candidates::source::Hit;
+use hashbrown::HashSet;
 
+use super::metrics::Metrics;
 use super::query::{Candidate, Query};
 
 /// Reciprocal-rank fusion of the sources, as [`candidates::pool`] defines it.
 pub(super) struct RankFuser {
     pub(super) pool_max: usize,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Fuser<Query, Candidate> for RankFuser {
@@ -22,7 +27,11 @@ impl Fuser<Query, Candidate> for RankFuser {
         let found = places.iter().zip(&hits).map(|(at, (_, hits))| (*at, hits.clone()));
         // Set once: a query is fused once.
         let _ = query.found.set(found.collect());
+        let given = (hits.iter().map(|(_, hits)| hits.len()).sum::<usize>() > self.pool_max)
+            .then(|| hits.iter().flat_map(|(_, hits)| hits).map(|hit| hit.item).collect());
         let fused = pool::fuse(hits, self.pool_max);
+        let given = given.map_or(fused.len(), |items: HashSet<u32>| items.len());
+        Metrics::add(&self.metrics.candidates_cut, (given - fused.len()) as u64);
         let mut candidates: Vec<Candidate> =
             fused.items.iter().map(|item| Candidate::new(*item)).collect();
         for (column, at) in fused.hits.iter().zip(&places) {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::status::Refusal;
+
 /// Buckets of a histogram: eight per doubling, from 1 µs to about 16 s.
 const BUCKETS: usize = 192;
 const PER_DOUBLING: f64 = 8.0;
@@ -18,6 +20,7 @@ const LABELS_MAX: usize = 256;
 pub struct Metrics {
     pub(super) shed: AtomicU64,
     pub(super) invalid: AtomicU64,
+    pub(super) unavailable: AtomicU64,
     pub(super) stale: AtomicU64,
     pub(super) served_written: AtomicU64,
     pub(super) served_overflow: AtomicU64,
@@ -27,6 +30,7 @@ pub struct Metrics {
     pub(super) track_unavailable: AtomicU64,
     pub(super) expression_failures: AtomicU64,
     pub(super) candidates: AtomicU64,
+    pub(super) candidates_cut: AtomicU64,
     pub(super) tiers: Labels,
     pub(super) degradations: Labels,
     stages: Mutex<BTreeMap<String, Histogram>>,
@@ -39,6 +43,8 @@ pub struct Snapshot {
     pub shed: u64,
     /// Requests refused as invalid.
     pub invalid: u64,
+    /// Requests that nothing could be answered to yet.
+    pub unavailable: u64,
     /// Answers that did not cover the positions asked for.
     pub stale: u64,
     /// Records written to topic `served`.
@@ -57,6 +63,8 @@ pub struct Snapshot {
     pub expression_failures: u64,
     /// Candidates that were left after the filters, summed over the answers.
     pub candidates: u64,
+    /// Candidates that sources gave and that were not scored, because the pool was full.
+    pub candidates_cut: u64,
     /// Answers by tier.
     pub tiers: BTreeMap<String, u64>,
     /// Degradations by `stage: cause`.
@@ -94,6 +102,15 @@ impl Metrics {
         counter.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// Counts a request that was not answered; one that was shed is counted where it is.
+    pub(super) fn refused(&self, refusal: &Refusal) {
+        match refusal {
+            Refusal::Invalid(_) | Refusal::Denied(_) => Self::add(&self.invalid, 1),
+            Refusal::Unavailable(_) => Self::add(&self.unavailable, 1),
+            Refusal::Exhausted { .. } => {}
+        }
+    }
+
     /// Takes in how long each stage of one answer took.
     pub(super) fn took<'a>(&self, stages: impl IntoIterator<Item = (&'a str, Duration)>) {
         let mut known = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,6 +131,7 @@ impl Metrics {
         Snapshot {
             shed: count(&self.shed),
             invalid: count(&self.invalid),
+            unavailable: count(&self.unavailable),
             stale: count(&self.stale),
             served_written: count(&self.served_written),
             served_overflow: count(&self.served_overflow),
@@ -123,6 +141,7 @@ impl Metrics {
             track_unavailable: count(&self.track_unavailable),
             expression_failures: count(&self.expression_failures),
             candidates: count(&self.candidates),
+            candidates_cut: count(&self.candidates_cut),
             tiers: self.tiers.snapshot(),
             degradations: self.degradations.snapshot(),
             stages: stages.iter().map(|(name, h)| (name.clone(), h.latency())).collect(),

@@ -87,7 +87,7 @@ pub(super) fn pipeline(
     Pipeline {
         hydrators: visitor_lanes.lanes().enumerate().map(hydrator).collect(),
         sources: sources.iter().enumerate().map(source).collect(),
-        fuser: Arc::new(RankFuser { pool_max: settings.pool_max }),
+        fuser: Arc::new(RankFuser { pool_max: settings.pool_max, metrics: Arc::clone(metrics) }),
         filters,
         scorers: vec![Arc::new(RankerScorer { metrics: Arc::clone(metrics) })],
         selector: Arc::new(Best),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use definitions::Definitions;
 use models::{Expectation, Registry};
 use runtime::exit::{Code, With};
@@ -42,19 +43,16 @@ pub(super) fn run(context: &Context, command: ModelsCommand) -> anyhow::Result<(
                 true => registry.import(Path::new(&bundle), &expected, now_us),
                 false => registry.activate(&bundle, &expected, now_us),
             };
-            active(output, digest)
+            active(output, digest.with_context(|| format!("bundle {bundle}")))
         }
         ModelsCommand::Rollback => {
             let expected = expectation(&*context.definitions()?, &context.settings.service.model)?;
-            active(output, registry.rollback(&expected))
+            active(output, registry.rollback(&expected).map_err(Into::into))
         }
     }
 }
 
-fn active(
-    output: crate::output::Output,
-    digest: Result<String, models::registry::Error>,
-) -> anyhow::Result<()> {
+fn active(output: crate::output::Output, digest: anyhow::Result<String>) -> anyhow::Result<()> {
     let digest = digest.exit(Code::Data)?;
     output.result(&serde_json::json!({ "active": &digest }), || format!("active bundle: {digest}"))
 }

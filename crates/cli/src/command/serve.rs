@@ -62,7 +62,10 @@ async fn serve(
     println!("{}", serde_json::json!({ "listening": running.address.to_string() }));
     std::io::stdout().flush()?;
     let following = tokio::spawn(disk.follow(tables, running.updater.clone()));
+    let counts = running.counts();
+    let telling = tokio::spawn(counts.clone().follow());
     let result = running.until(shutdown).await;
     following.abort();
-    result
+    telling.abort();
+    result.and(counts.end(context.output))
 }

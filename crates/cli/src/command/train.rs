@@ -7,6 +7,7 @@ mod event_time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use batch::examples::Towers;
 use definitions::Definitions;
 use fold::Embedding;
@@ -65,7 +66,11 @@ pub(crate) async fn train(
             (made, retriever, left_out.skipped)
         }
     };
-    let set = TrainingSet::open(&made.dir).exit(Code::Data)?;
+    let set = TrainingSet::open(&made.dir)
+        .with_context(|| {
+            format!("training set {}: remove it, then train again", made.dir.display())
+        })
+        .exit(Code::Data)?;
     let mut bar = EpochBar::new("ranker", settings.ranker.epochs_max);
     let fitted = tokio::task::block_in_place(|| Ranker::fit(&set, &settings.ranker, &mut bar));
     drop(bar);

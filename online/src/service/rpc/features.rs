@@ -34,9 +34,9 @@ impl Features for FeaturesRpc {
         let _permit =
             core.shedder.admit(client).inspect_err(|_| Metrics::add(&core.metrics.shed, 1))?;
         let request = request.into_inner();
-        let lanes =
-            check(core, &request).inspect_err(|_| Metrics::add(&core.metrics.invalid, 1))?;
-        Ok(Response::new(get(core, &request, &lanes).await?))
+        let refused = |refusal: &Refusal| core.metrics.refused(refusal);
+        let lanes = check(core, &request).inspect_err(refused)?;
+        Ok(Response::new(get(core, &request, &lanes).await.inspect_err(refused)?))
     }
 }
 

@@ -10,7 +10,6 @@ use wire::v1::recommender_server::Recommender;
 use crate::service::core::Core;
 use crate::service::deadline;
 use crate::service::metrics::Metrics;
-use crate::service::status::Refusal;
 
 /// `Recommender`.
 pub(in crate::service) struct RecommenderRpc(pub(in crate::service) Arc<Core>);
@@ -33,11 +32,7 @@ impl Recommender for RecommenderRpc {
         let answer = core.recommend(request.into_inner(), deadline).await;
         let took = start.elapsed();
         permit.done(took);
-        let response = answer.inspect_err(|refusal| {
-            if matches!(refusal, Refusal::Invalid(_) | Refusal::Denied(_)) {
-                Metrics::add(&core.metrics.invalid, 1);
-            }
-        })?;
+        let response = answer.inspect_err(|refusal| core.metrics.refused(refusal))?;
         core.metrics.took([("total", took)]);
         Ok(Response::new(response))
     }

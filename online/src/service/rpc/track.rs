@@ -35,8 +35,9 @@ impl Tracker for TrackerRpc {
         let _permit =
             core.shedder.admit(client).inspect_err(|_| Metrics::add(&core.metrics.shed, 1))?;
         let events = request.into_inner().events;
-        check(&events).inspect_err(|_| Metrics::add(&core.metrics.invalid, 1))?;
-        let statuses = track(core, events).await?;
+        let refused = |refusal: &Refusal| core.metrics.refused(refusal);
+        check(&events).inspect_err(refused)?;
+        let statuses = track(core, events).await.inspect_err(refused)?;
         let count = |code: Code| statuses.iter().filter(|s| s.code() == code).count() as u64;
         Metrics::add(&core.metrics.track_ok, count(Code::Ok));
         Metrics::add(&core.metrics.track_invalid, count(Code::Invalid));
