@@ -9,5 +9,6 @@ mod batch {
     mod memory;
     mod parity;
     mod shop;
+    mod skips;
     mod values;
 }

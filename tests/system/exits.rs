@@ -1,6 +1,7 @@
 //! Exit codes, and errors that say what to do.
 
-use crate::twofold::Twofold;
+use crate::trained::{trained, with};
+use crate::twofold::{Twofold, copy_into, text};
 
 #[test]
 fn wrong_flags_and_settings_end_with_64() {
@@ -13,6 +14,9 @@ fn wrong_flags_and_settings_end_with_64() {
         (&["frobnicate"], "frobnicate"),
         (&["--config", "missing.toml", "status"], "missing.toml"),
         (&["up", "--listen", "nowhere"], "ADDRESS:PORT"),
+        (&["--dta", "here", "status"], "--data"),
+        (&["demo", "--seed", "seven"], "seven"),
+        (&["update", "--crash-at", "nowhere"], "log.append.after_sync"),
     ] {
         let (code, stderr) = twofold.fails(arguments);
         assert_eq!(code, 64, "{arguments:?}: {stderr}");
@@ -27,6 +31,80 @@ fn a_wrong_setting_is_named_with_its_line() {
     let (code, stderr) = twofold.fails(&["--config", "twofold.toml", "status"]);
     assert_eq!(code, 64);
     assert!(stderr.contains("twofold.toml:4") && stderr.contains("batch_records"), "{stderr}");
+}
+
+#[test]
+fn a_settings_file_that_is_no_toml_is_named_with_its_line() {
+    let twofold = Twofold::new();
+    twofold.file("twofold.toml", "partitions = 4\nstore = embedded\n");
+    let (code, stderr) = twofold.fails(&["--config", "twofold.toml", "status"]);
+    assert_eq!(code, 64, "{stderr}");
+    assert!(stderr.contains("twofold.toml:2"), "{stderr}");
+}
+
+#[test]
+fn a_wrong_environment_is_named_with_what_was_expected() {
+    let twofold = Twofold::new();
+    for (name, value, expected) in [
+        ("TWOFOLD_UPDATER_BATCH_RECORD", "7", "TWOFOLD_UPDATER_BATCH_RECORDS"),
+        ("TWOFOLD_UPDATER_BATCH_RECORDS", "many", "a whole number"),
+        ("TWOFOLD_UPDATER_BATCH_RECORDS", "0", "give at least 1"),
+        ("TWOFOLD_STORE", "embeded", "`embedded`"),
+    ] {
+        let output = twofold.command(&["status"]).env(name, value).output().unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{name}: {stderr}");
+        assert!(stderr.contains(&format!("environment variable {name}")), "{stderr}");
+        assert!(stderr.contains(expected), "{name}: {expected}: {stderr}");
+    }
+}
+
+#[test]
+fn a_wrong_expression_is_named_with_its_line_and_what_was_meant() {
+    let twofold = Twofold::new();
+    let shop = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../feature-definitions");
+    let definitions = twofold.path("definitions");
+    copy_into(&shop, &definitions);
+    let group = definitions.join("groups/item_attributes.toml");
+    let good = std::fs::read_to_string(&group).unwrap();
+    let wrong = good.replace("value = \"price_cents\"", "value = \"prise_cents\"");
+    let line = 1 + wrong.lines().position(|line| line.contains("prise_cents")).unwrap();
+    std::fs::write(&group, wrong).unwrap();
+    let (code, stderr) = twofold.fails(&["check", "definitions"]);
+    assert_eq!(code, 64, "{stderr}");
+    assert!(stderr.contains(&format!("item_attributes.toml:{line}")), "{stderr}");
+    assert!(stderr.contains("`price_cents`"), "what was meant: {stderr}");
+    let (code, stderr) = twofold.fails(&["check", "nowhere"]);
+    assert_eq!(code, 64, "{stderr}");
+    assert!(stderr.contains("nowhere"), "{stderr}");
+}
+
+#[test]
+fn a_damaged_archive_is_named_with_the_remedy() {
+    let (twofold, _) = trained();
+    let mut folders = vec![twofold.path("twofold-data/archive/clickstream")];
+    let mut parquet = None;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.extension().is_some_and(|e| e == "parquet") => parquet = Some(path),
+                false => {}
+            }
+        }
+    }
+    let parquet = parquet.unwrap();
+    let mut bytes = std::fs::read(&parquet).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&parquet, bytes).unwrap();
+    let name = parquet.file_name().unwrap().to_str().unwrap();
+    for command in ["backfill", "train"] {
+        let (code, stderr) = twofold.fails(&with(&[command]));
+        assert_eq!(code, 65, "{command}: {stderr}");
+        assert!(stderr.contains(name) && stderr.contains("twofold archive"), "{stderr}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What becomes of every line.
 
-use crate::twofold::{Twofold, ledger};
+use crate::twofold::{Twofold, ledger, text};
 
 #[test]
 fn a_torn_last_line_is_a_dead_letter_and_everything_is_counted() {
@@ -11,6 +11,17 @@ fn a_torn_last_line_is_a_dead_letter_and_everything_is_counted() {
         "3,12,100,look,1511658060",
         "1,10,100,pv,15",
     ];
+    let file = twofold.file("taobao.csv", &lines.join("\n"));
+    let said = twofold.output(&["import", "taobao", file.to_str().unwrap()]);
+    let said = text(&said.stderr);
+    for (line, expected) in [(3, "look"), (4, "torn")] {
+        let named = |said: &str| {
+            let parts = ["taobao.csv", &format!("line={line}"), expected];
+            parts.iter().all(|part| said.contains(part))
+        };
+        assert!(said.lines().any(named), "line {line}: {said}");
+    }
+    let twofold = Twofold::new();
     let file = twofold.file("taobao.csv", &lines.join("\n"));
     let imported = twofold.json(&["import", "taobao", file.to_str().unwrap()]);
     assert_eq!((&imported["records"], &imported["appended"]), (&4.into(), &2.into()), "{imported}");

@@ -55,6 +55,7 @@ impl Twofold {
         let mut command = Command::new(env!("CARGO_BIN_EXE_twofold"));
         let command_line = command.current_dir(self.root.path()).arg("--definitions");
         command_line.arg(&self.definitions).args(arguments);
+        command.env("NO_COLOR", "1");
         command
     }
 
@@ -82,6 +83,33 @@ impl Twofold {
         let mut command = self.command(arguments);
         Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
     }
+
+    /// Starts a role with its log in a file of that name.
+    pub(crate) fn start_logged(&self, arguments: &[&str], log: &str) -> Running {
+        let log = std::fs::File::create(self.path(log)).unwrap();
+        let mut command = self.command(arguments);
+        Running(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap())
+    }
+
+    /// Another directory with a copy of what is in this one; no process may be at work in it.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new();
+        copy_into(self.root.path(), copy.root.path());
+        copy
+    }
+}
+
+/// Copies a directory's files and folders into another one.
+pub(crate) fn copy_into(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_into(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
 }
 
 /// A role that is killed at the latest when it goes out of scope.
@@ -101,6 +129,12 @@ impl Running {
         BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).ok()?;
         said["listening"].as_str().map(str::to_owned)
+    }
+
+    /// kill -9; when it returns the process is gone.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
     }
 }
 

@@ -109,19 +109,14 @@ pub async fn assemble(
             continue;
         };
         for (response, n) in day.iter().zip(rows) {
-            let Some(visitor) = visitor(&visitors, n)? else {
-                counted.skip("degraded_read");
-                continue;
-            };
+            // What cannot be replayed was counted where that was found out.
+            let Some(visitor) = visitor(&visitors, n)? else { continue };
             let Some((kind, target)) = next.target(history, response, settings.window_us) else {
                 tally.without_target += 1;
                 continue;
             };
             let pool = pool(&model.model.sources, &indexes.catalogue, &response.served.candidates);
-            let Some(values) = item_values(&items, n, pool.items.len())? else {
-                counted.skip("degraded_read");
-                continue;
-            };
+            let Some(values) = item_values(&items, n, pool.items.len())? else { continue };
             let visitor: Vec<&[Value]> = visitor.iter().map(Vec::as_slice).collect();
             let query =
                 Query::of_visitor(&visitor, Vec::new(), response.as_of_us(), <[f32]>::to_vec);

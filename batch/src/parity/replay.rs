@@ -43,8 +43,14 @@ pub(crate) async fn visitors(
     let (mut spine, mut rows) = (Vec::new(), Vec::new());
     for response in responses {
         let read = response.served.visitor_reads.iter().find(|read| is_lane(read, lane.id));
+        if read.is_none() {
+            report.skip("lane_of_other_definitions");
+        }
         let next = read.and_then(|read| Some((read, covered(read, &extent, report)?.1)));
         let embedding = embeddings.of(job, response);
+        if embedding.is_none() {
+            report.skip("bundle_gone");
+        }
         let (Some((read, next)), Some(embedding)) = (next, embedding) else {
             rows.push(None);
             continue;
@@ -79,6 +85,11 @@ pub(crate) async fn items(
     for (response, seen) in responses.iter().zip(&seen) {
         let version = seen.as_ref().and_then(|s| Some((s, *places.get(&s.positions)?)));
         let Some((seen, version)) = version else {
+            if seen.is_some() {
+                report.skip("item_table_went_back");
+            } else if !response.served.item_table_reads.iter().any(|read| is_lane(read, lane.id)) {
+                report.skip("lane_of_other_definitions");
+            }
             rows.push(None);
             continue;
         };
@@ -98,18 +109,23 @@ pub(crate) async fn items(
     Ok(Replayed { values, rows })
 }
 
-/// The distinct versions that rise in every partition, and their places. Heads only move forward, so
-/// one version covers what any smaller one does; what went back is left out.
+/// Distinct versions that rise in every partition, and their places. One table's heads only move
+/// forward, so one version covers what any smaller one does; what is behind the version before it in
+/// some partition (another table's, say) is left out, and only that.
 pub(super) fn versions(seen: &[Option<Seen>]) -> (Vec<Vec<Offset>>, HashMap<Vec<Offset>, usize>) {
     let mut versions: Vec<Vec<Offset>> =
         seen.iter().flatten().map(|seen| seen.positions.clone()).collect();
     versions.sort();
     versions.dedup();
-    let is_rising = |pair: &[Vec<Offset>]| pair[0].iter().zip(&pair[1]).all(|(a, b)| a <= b);
-    let rising = versions.windows(2).take_while(|pair| is_rising(pair)).count() + 1;
-    versions.truncate(rising);
-    let places = versions.iter().cloned().zip(0..).collect();
-    (versions, places)
+    let mut rising: Vec<Vec<Offset>> = Vec::with_capacity(versions.len());
+    for version in versions {
+        let covers = |last: &Vec<Offset>| last.iter().zip(&version).all(|(a, b)| a <= b);
+        if rising.last().is_none_or(covers) {
+            rising.push(version);
+        }
+    }
+    let places = rising.iter().cloned().zip(0..).collect();
+    (rising, places)
 }
 
 /// Reads `records` for the rows of `spine`.

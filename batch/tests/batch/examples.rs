@@ -8,6 +8,7 @@ use batch::examples::{Manifest, Report, Settings, Towers, assemble};
 use batch::history::History;
 use batch::indexes::Store;
 use batch::plan::{Engine, EngineSettings};
+use definitions::Definitions;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use record::EventTime;
 
@@ -15,10 +16,18 @@ use super::memory::Memory;
 use super::shop::{self, DAY_US, START_US};
 
 async fn training_set(log: &Arc<Memory>, dir: &Path, settings: &Settings) -> (History, Report) {
+    training_set_of(log, dir, settings, &shop::definitions()).await
+}
+
+async fn training_set_of(
+    log: &Arc<Memory>,
+    dir: &Path,
+    settings: &Settings,
+    definitions: &Definitions,
+) -> (History, Report) {
     let engine = Engine::new(&EngineSettings { cores: 2, ..EngineSettings::default() }).unwrap();
     let records = Records::Log(log.clone());
-    let definitions = shop::definitions();
-    let history = History::read(&engine, &records, &definitions, Arc::new(|_| ())).await.unwrap();
+    let history = History::read(&engine, &records, definitions, Arc::new(|_| ())).await.unwrap();
     let towers = Towers {
         embedding: shop::Vectors::new(30),
         query: Arc::new(<[f32]>::to_vec),
@@ -29,7 +38,7 @@ async fn training_set(log: &Arc<Memory>, dir: &Path, settings: &Settings) -> (Hi
     let report = assemble(
         &engine,
         &records,
-        &definitions,
+        definitions,
         &history,
         &store,
         &root,
@@ -181,4 +190,23 @@ async fn a_sample_is_counted_and_an_embedding_of_the_future_refused() {
         &|_| (),
     );
     assert!(error.await.unwrap_err().to_string().contains("strictly after"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn inputs_that_fail_count_as_nothing_and_are_counted() {
+    let log = Arc::new(shop::log());
+    shop::fill(&log, 5, 400, 20, 15, 2);
+    let dir = tempfile::tempdir().unwrap();
+    // One item in seven has no stock.
+    let bad = "\n[[inputs]]\nname = \"bad\"\nexpr = \"10 / item_attributes.stock\"\n";
+    let definitions = shop::definitions_with(bad);
+    let (_, report) = training_set_of(&log, dir.path(), &settings(), &definitions).await;
+    assert!(report.inputs_failed > 0 && report.inputs_failed < report.rows, "{report:?}");
+    let (manifest, batches) = rows(&report);
+    assert_eq!(manifest.sampling.inputs_failed, report.inputs_failed);
+    let zero = |batch: &RecordBatch| {
+        let bad = batch.column_by_name("bad").unwrap().as_primitive::<Float32Type>();
+        bad.values().iter().filter(|value| **value == 0.0).count() as u64
+    };
+    assert_eq!(batches.iter().map(zero).sum::<u64>(), report.inputs_failed);
 }

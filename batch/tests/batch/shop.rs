@@ -18,6 +18,11 @@ pub(crate) const START_US: i64 = 16_161 * DAY_US;
 pub(crate) const PARTITIONS: usize = 4;
 
 pub(crate) fn definitions() -> Definitions {
+    definitions_with("")
+}
+
+/// The demo shop's, with more inputs of the model.
+pub(crate) fn definitions_with(more_inputs: &str) -> Definitions {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../feature-definitions");
     let paths = [
         "sources/clickstream.toml",
@@ -32,7 +37,9 @@ pub(crate) fn definitions() -> Definitions {
         path: path.to_owned(),
         text: std::fs::read_to_string(format!("{root}/{path}")).unwrap(),
     };
-    parse(&paths.map(file)).unwrap()
+    let mut files = paths.map(file);
+    files.last_mut().unwrap().text.push_str(more_inputs);
+    parse(&files).unwrap()
 }
 
 pub(crate) fn log() -> Memory {

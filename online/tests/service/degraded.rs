@@ -125,3 +125,44 @@ async fn positions_that_are_not_covered_make_the_answer_stale() {
     };
     assert!(world.features(request).await.unwrap().stale);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_without_time_are_each_named_and_the_popular_ones_are_asked() {
+    let settings =
+        online::service::Settings { hydrate_ms: 0, source_ms: 0, ..Setup::default().settings };
+    let world = World::start(Setup { settings, ..Setup::default() }).await;
+    let response = timed(&world, ask("ann")).await;
+    assert_eq!(response.tier(), v1::Tier::Popular);
+    let counts = world.handle.metrics.snapshot();
+    for source in ["covisit", "sequential", "sessions", "interest", "trending", "recent"] {
+        let cause = format!("source/{source}: no time left");
+        assert!(causes(&response).contains(&cause), "{:?}", causes(&response));
+        assert_eq!(counts.degradations[&cause], 1);
+    }
+    assert_eq!(counts.tiers["TIER_POPULAR"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn candidates_beyond_the_pool_are_counted() {
+    let settings = online::service::Settings { pool_max: 3, k_max: 3, ..Setup::default().settings };
+    let world = World::start(Setup { settings, ..Setup::default() }).await;
+    let response = timed(&world, ask("ann")).await;
+    assert_eq!((response.items.len(), response.tier()), (3, v1::Tier::Full));
+    // Nothing is known of her: the trending list alone gave candidates, every item once.
+    let cut = crate::world::ITEMS.len() as u64 - 3;
+    assert_eq!(world.handle.metrics.snapshot().candidates_cut, cut);
+    let wide = World::start(Setup::default()).await;
+    timed(&wide, ask("ann")).await;
+    assert_eq!(wide.handle.metrics.snapshot().candidates_cut, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_input_that_fails_counts_as_nothing_and_is_counted() {
+    // Every item has a stock of 5.
+    let more_inputs = "\n[[inputs]]\nname = \"bad\"\nexpr = \"10 / (item_attributes.stock - 5)\"\n";
+    let world = World::start(Setup { more_inputs, ..Setup::default() }).await;
+    let response = timed(&world, ask("ann")).await;
+    assert_eq!(response.tier(), v1::Tier::Full, "{:?}", causes(&response));
+    let failures = world.handle.metrics.snapshot().expression_failures;
+    assert_eq!(failures, crate::world::ITEMS.len() as u64);
+}

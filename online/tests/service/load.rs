@@ -34,6 +34,7 @@ async fn one_client_has_a_quota() {
     let results = futures::future::join_all(calls).await;
     let answered = results.iter().filter(|result| result.is_ok()).count();
     assert!((1..50).contains(&answered), "{answered}");
+    assert_eq!(world.handle.metrics.snapshot().shed, 50 - answered as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]

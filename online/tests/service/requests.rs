@@ -44,6 +44,7 @@ async fn without_tables_it_is_not_serving_and_then_it_is() {
     let error = world.recommend(ask("ann")).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable);
     assert!(error.message().contains("twofold backfill"), "{error}");
+    assert_eq!(world.handle.metrics.snapshot().unavailable, 1);
     world.tables.install_indexes(indexes());
     while health(&world).await != ServingStatus::Serving {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -117,3 +117,20 @@ async fn a_log_that_refuses_is_tried_again_and_then_counted() {
     let counts = handle.metrics.snapshot();
     assert_eq!((counts.served_failed, counts.served_written), (1, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_who_was_not_read_in_time_is_on_record_as_that() {
+    let world = World::start(Setup::default()).await;
+    world.view("ann", &["hat1"]).await;
+    world.store_reads.hang(true);
+    let response = world.recommend(ask("ann")).await.unwrap();
+    assert_eq!(response.tier(), v1::Tier::Partial);
+    world.store_reads.hang(false);
+    let (_directory, log) = world.stop().await;
+    let served = &records(&log).await[0];
+    assert_eq!(served.response.as_ref(), Some(&response));
+    let read = &served.visitor_reads[0];
+    assert_eq!(read.outcome(), v1::lane_read::Outcome::Timeout);
+    assert_eq!(read.position.as_ref().unwrap().next, 0, "a head that nobody saw");
+    assert_eq!(served.visitor_features, [Vec::<u8>::new()]);
+}

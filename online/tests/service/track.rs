@@ -62,3 +62,19 @@ async fn a_call_is_bounded() {
     let bounds = world.log.bounds("clickstream").await.unwrap();
     assert!(bounds.iter().all(|bounds| bounds.next == record::Offset(0)), "nothing was appended");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_does_not_take_is_said_and_counted() {
+    let world = World::start(Setup::default()).await;
+    world.track_appends.fail(true);
+    let events = vec![world.click("ann", "shoe1"), raw("clickstream", "{torn")];
+    let response = world.track(events.clone()).await;
+    let codes: Vec<Status> = response.statuses.iter().map(v1::TrackStatus::code).collect();
+    assert_eq!(codes, [Status::Unavailable, Status::Invalid]);
+    assert!(response.statuses[0].detail.contains("told to"), "{response:?}");
+    assert!(response.statuses[0].position.is_none(), "it is nowhere");
+    world.track_appends.fail(false);
+    assert_eq!(world.track(events).await.statuses[0].code(), Status::Ok, "sent again, it is taken");
+    let counts = world.handle.metrics.snapshot();
+    assert_eq!((counts.track_ok, counts.track_invalid, counts.track_unavailable), (1, 2, 1));
+}

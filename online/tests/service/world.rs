@@ -41,8 +41,8 @@ macro_rules! files {
     };
 }
 
-pub(crate) fn definitions() -> Definitions {
-    let files = files![
+pub(crate) fn definitions(more_inputs: &str) -> Definitions {
+    let mut files = files![
         "sources/clickstream.toml",
         "sources/catalog.toml",
         "groups/user_activity.toml",
@@ -51,6 +51,7 @@ pub(crate) fn definitions() -> Definitions {
         "groups/item_attributes.toml",
         "models/ranker.toml",
     ];
+    files.last_mut().expect("the model's").text.push_str(more_inputs);
     parse(&files).expect("the demo's definitions are right")
 }
 
@@ -62,6 +63,8 @@ pub(crate) struct Setup {
     pub(crate) with_indexes: bool,
     pub(crate) scoring: Option<Scoring>,
     pub(crate) with_updater: bool,
+    /// What the model file says besides its inputs.
+    pub(crate) more_inputs: &'static str,
 }
 
 impl Default for Setup {
@@ -80,6 +83,7 @@ impl Default for Setup {
             with_indexes: true,
             scoring: Some(Scoring::Sum),
             with_updater: true,
+            more_inputs: "",
         }
     }
 }
@@ -116,6 +120,7 @@ pub(crate) struct World {
     pub(crate) channel: Channel,
     pub(crate) store_reads: Switch,
     pub(crate) served_appends: Switch,
+    pub(crate) track_appends: Switch,
     trigger: Trigger,
     tasks: JoinSet<()>,
     events: std::sync::atomic::AtomicU64,
@@ -139,9 +144,12 @@ impl World {
             }),
         };
         let (store_reads, served_appends) = (Switch::default(), Switch::default());
+        let track_appends = Switch::default();
         let log = Arc::new(event_log::Embedded::open(&database, log_settings).unwrap());
         let log: Arc<dyn EventLog> =
             Arc::new(Log { inner: log, topic: "served", appends: served_appends.clone() });
+        let log: Arc<dyn EventLog> =
+            Arc::new(Log { inner: log, topic: "clickstream", appends: track_appends.clone() });
         let store = online_store::Embedded::open(&database, Default::default()).unwrap();
         let plain: Arc<dyn OnlineStore> = Arc::new(store);
         let store: Arc<dyn OnlineStore> =
@@ -153,7 +161,7 @@ impl World {
         if !items.is_empty() {
             log.append("catalog", items).await.unwrap();
         }
-        let definitions = Arc::new(definitions());
+        let definitions = Arc::new(definitions(setup.more_inputs));
         let lanes = definitions.lanes();
         let (trigger, stop) = shutdown::channel();
         let mut tasks = JoinSet::new();
@@ -214,6 +222,7 @@ impl World {
             channel: channel.connect().await.unwrap(),
             store_reads,
             served_appends,
+            track_appends,
             trigger,
             tasks,
             events: 0.into(),

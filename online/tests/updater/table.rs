@@ -10,6 +10,7 @@ use online::updater::{self, Handle, Updater};
 use record::{EventTime, Offset};
 use runtime::shutdown;
 
+use crate::events::view;
 use crate::races::wait_for_end;
 use crate::replay::Replay;
 use crate::world::{World, block_on, settings};
@@ -169,6 +170,31 @@ fn a_pinned_table_stands_at_its_cut_and_too_many_items_are_refused() {
         let small = item_table::Settings { items_max: items - 1, ..fast() };
         let error = item_table::open(small, parts(&world, None)).await.map(drop).unwrap_err();
         assert!(error.to_string().contains("item_table.items_max"), "{error}");
+    });
+}
+
+#[test]
+fn a_table_that_grew_too_large_keeps_its_last_version_and_counts_it() {
+    block_on(async {
+        let world = World::new(55).await;
+        world.append("clickstream", vec![view("a", "ann", "i1", world.clock.now())]).await;
+        world.drain(settings()).await;
+        let small = item_table::Settings { items_max: 1, ..fast() };
+        let (table, refresher) = item_table::open(small, parts(&world, None)).await.unwrap();
+        let (stop, stopped) = shutdown::channel();
+        let refreshing = tokio::spawn(refresher.run(stopped));
+        assert_eq!((table.current().len(), table.counters().failures), (1, 0));
+        world.append("clickstream", vec![view("b", "ann", "i2", world.clock.now())]).await;
+        world.drain(settings()).await;
+        let counted = async {
+            while table.counters().failures == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), counted).await.unwrap();
+        assert_eq!(table.current().len(), 1, "the last good version stays");
+        stop.shut_down();
+        refreshing.await.unwrap().unwrap();
     });
 }
 

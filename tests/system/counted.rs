@@ -1,0 +1,67 @@
+//! What is left out, degraded or refused is shown: an evaluation's in its report, a service's at its end.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+
+use runtime::clock::Clock;
+use serde_json::Value;
+use wire::v1;
+use wire::v1::recommender_client::RecommenderClient;
+use wire::v1::tracker_client::TrackerClient;
+
+use crate::trained::{trained, with};
+
+#[test]
+fn an_evaluation_counts_unknown_targets_and_lines_that_are_no_events() {
+    let (twofold, _) = trained();
+    let from_us = Clock::system().now().0;
+    let mut text = String::new();
+    let items = ["item-01", "item-02", "unheard-of", "item-03", "item-04"];
+    for (step, item) in items.iter().enumerate() {
+        writeln!(
+            text,
+            r#"{{"event_id":"h{step}","event_time":{},"visitor_id":"h","kind":"view","item_id":"{item}"}}"#,
+            from_us + step as i64 * 1_000_000
+        )
+        .unwrap();
+    }
+    text.push_str("{\"event_id\":\"torn");
+    let file = twofold.file("held-out.jsonl", &text);
+    let report = twofold.json(&with(&["evaluate", "jsonl", file.to_str().unwrap()]));
+    assert_eq!(report["unknown_targets"], 1, "{report}");
+    assert_eq!(report["dead_lettered"], 1, "{report}");
+    assert_eq!(report["rows"][0]["positions"], 3, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_ends_with_what_it_counted() {
+    let (twofold, _) = trained();
+    let mut up = twofold.start(&with(&["--json", "up", "--listen", "127.0.0.1:0"]));
+    let mut lines = BufReader::new(up.0.stdout.take().unwrap()).lines();
+    let said: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let address = format!("http://{}", said["listening"].as_str().unwrap());
+    let mut recommender = RecommenderClient::connect(address.clone()).await.unwrap();
+    let request = v1::RecommendRequest {
+        surface: "home".to_owned(),
+        visitor_id: "ann".to_owned(),
+        user_id: "anna".to_owned(),
+        ..Default::default()
+    };
+    recommender.recommend(request.clone()).await.unwrap();
+    let wrong = v1::RecommendRequest { k: 5_000, ..request };
+    recommender.recommend(wrong).await.unwrap_err();
+    let mut tracker = TrackerClient::connect(address).await.unwrap();
+    let torn = v1::Event { source: "clickstream".to_owned(), payload: b"{torn".to_vec() };
+    tracker.track(v1::TrackRequest { events: vec![torn] }).await.unwrap();
+    drop((recommender, tracker));
+    up.terminate();
+
+    let last: Value = serde_json::from_str(&lines.last().unwrap().unwrap()).unwrap();
+    let service = &last["service"];
+    assert_eq!((&service["invalid"], &service["track_invalid"]), (&1.into(), &1.into()), "{last}");
+    assert_eq!(service["served_written"], 1, "{last}");
+    assert_eq!(service["degradations"]["identity: identity_unmerged"], 1, "{last}");
+    assert!(last["item_table"]["versions"].as_u64().unwrap() > 0, "{last}");
+    assert_eq!(last["updater"]["retries"], 0, "{last}");
+    assert_eq!(last["bundle_refused"], Value::Null, "{last}");
+}

@@ -1,0 +1,100 @@
+//! kill -9 of `update` while it works off a stream: each life goes on where the last commit stands, and what
+//! comes out is what one undisturbed life makes of the same stream.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+use crate::fresh::{assert_accounted, digests, fields};
+use crate::stream::Stream;
+use crate::twofold::{Twofold, ledger};
+
+/// Seed of stream and moments; a failure is repeated with the one that it prints.
+const SEED: u64 = 9;
+/// Kills in the midst of work.
+const KILLS: usize = 20;
+/// Lives, those included that died before their first commit or after their last.
+const LIVES_MAX: usize = 80;
+/// Records that a life begins with at least: more than it can work off before it is killed.
+const LAG_MIN: u64 = 15_000;
+/// Small batches, so that there are many moments to die at; no memory, so that states are read again.
+const SETTINGS: &str = "[updater]\nbatch_records = 3\nmemory_bytes = 1\n";
+
+fn sum(status: &Value, field: &str) -> u64 {
+    ledger(status, "visitor", field) + ledger(status, "item", field)
+}
+
+/// Partitions whose two lanes stand at different positions: one was killed before its commit, so its
+/// records are read and folded once more.
+fn torn(status: &Value) -> usize {
+    let lanes = status["lanes"].as_array().unwrap();
+    let of = |entity: &str| {
+        let ours = lanes.iter().filter(|l| l["source"] == "clickstream" && l["entity"] == entity);
+        ours.map(|lane| (&lane["partition"], &lane["position"])).collect::<Vec<_>>()
+    };
+    of("visitor").iter().zip(&of("item")).filter(|(a, b)| a != b).count()
+}
+
+/// Waits until the process has the directory: only then can it do any work.
+fn has_the_directory(twofold: &Twofold, pid: u32) -> bool {
+    let note = std::fs::read_to_string(twofold.path("twofold-data/owner.json")).unwrap_or_default();
+    serde_json::from_str::<Value>(&note).is_ok_and(|note| note["pid"] == pid)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_of_update_in_the_midst_of_work_loses_nothing() {
+    println!("seed {SEED}");
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut stream = Stream::new(SEED);
+    let twofold = Twofold::new();
+    twofold.file("twofold.toml", SETTINGS);
+    let mut status = twofold.json(&["status"]);
+    let (mut kills, mut replayed, mut pause_ms_max) = (0, 0, 60);
+    let mut lives = 0;
+    while kills < KILLS {
+        lives += 1;
+        assert!(lives <= LIVES_MAX, "{kills} of {lives} lives were killed in the midst of work");
+        if ledger(&status, "visitor", "lag") < LAG_MIN {
+            stream.import(&twofold, 2 * LAG_MIN);
+            status = twofold.json(&["status"]);
+        }
+        let mut update = twofold.start(&["--config", "twofold.toml", "update"]);
+        while !has_the_directory(&twofold, update.0.id()) {
+            assert!(update.0.try_wait().unwrap().is_none(), "it runs until it is told to stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(random.random_range(1..pause_ms_max)));
+        update.kill();
+        let before = std::mem::replace(&mut status, twofold.json(&["status"]));
+        if sum(&status, "position") == sum(&before, "position") {
+            // It died before its first commit: give the next one more time.
+            pause_ms_max *= 2;
+        } else if ledger(&status, "visitor", "lag") > 0 && ledger(&status, "item", "lag") > 0 {
+            kills += 1;
+            replayed += torn(&status);
+        }
+    }
+    assert!(replayed > 0, "no kill came between two commits: this test does not bite");
+    let drained = twofold.json(&["update", "--drain"]);
+    assert!(drained["counters"]["records"].as_u64().unwrap() > 0, "there was lag: {drained}");
+
+    let status = twofold.json(&["status", "--digest"]);
+    assert_accounted(&status, "killed");
+    for entity in ["visitor", "item"] {
+        assert_eq!(ledger(&status, entity, "position"), stream.appended, "{status}");
+        for kind in ["applied", "duplicate", "late", "dead_lettered"] {
+            assert!(ledger(&status, entity, kind) > 0, "{kind}: {status}");
+        }
+    }
+    // A replay writes late records and dead letters again, under the same id; none is missing.
+    for (topic, field) in [("late", "late"), ("dead-letter", "dead_lettered")] {
+        let ids = fields(&twofold.path("twofold-data"), topic, "id").await;
+        let distinct: BTreeSet<String> = ids.into_iter().collect();
+        assert_eq!(distinct.len() as u64, sum(&status, field), "topic {topic}");
+    }
+    let undisturbed = stream.undisturbed();
+    assert_eq!(digests(&status), digests(&undisturbed), "states differ from an undisturbed life's");
+}
