@@ -24,6 +24,9 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What must be said of a manifest, and how it is bent.
+type Bend<'a> = (&'a str, &'a dyn Fn(&mut Value));
+
 fn active(twofold: &Twofold) -> Value {
     let listed = twofold.json(&with(&["models", "list"]));
     let bundles = listed["bundles"].as_array().unwrap();
@@ -40,7 +43,7 @@ fn train_refuses_a_set_that_knows_its_own_future() {
     let honest = read(&set.join("manifest.json"));
     let day = honest["days"][0]["day"].as_str().unwrap().to_owned();
     let from_us = honest["days"][0]["spine_from_us"].as_i64().unwrap();
-    let bends: [(&str, &dyn Fn(&mut Value)); 3] = [
+    let bends: [Bend<'_>; 3] = [
         ("was cut at", &|set| set["days"][0]["index_cut_us"] = (from_us + 1).into()),
         ("has read clickstream/0", &|set| {
             set["days"][0]["index_positions"]["clickstream/0"] = 1_000_000.into();
