@@ -37,6 +37,15 @@ pub(super) fn fold_integers(node: Expr) -> Result<Transformed<Expr>> {
 /// (DataFusion's negation wraps) but subtracted from zero.
 pub(super) fn canonical(node: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let made_here = match &node {
+        // Its argument was wrapped a second time: once is enough.
+        Expr::ScalarFunction(outer) if outer.func == functions::canonical() => {
+            return Ok(match outer.args.first() {
+                Some(Expr::ScalarFunction(inner)) if inner.func == outer.func => {
+                    Transformed::yes(Expr::ScalarFunction(inner.clone()))
+                }
+                _ => Transformed::no(node),
+            });
+        }
         Expr::Literal(ScalarValue::Float64(Some(value)), metadata) => {
             let clean = (!value.is_nan()).then_some(value + 0.0);
             return Ok(Transformed::yes(Expr::Literal(

@@ -86,7 +86,6 @@ fn cast_to(target: &DataType) -> Option<String> {
         | DataType::UInt16
         | DataType::UInt32
         | DataType::UInt64
-        | DataType::Float32
         | DataType::Float64
         | DataType::Decimal128(..)
         | DataType::Utf8
@@ -95,6 +94,10 @@ fn cast_to(target: &DataType) -> Option<String> {
         | DataType::Date32
         | DataType::Interval(_)
         | DataType::Timestamp(_, None) => None,
+        // Its NaN and −0 would slip past what cleans doubles, and the sign of a NaN is the machine's.
+        DataType::Float32 | DataType::Float16 => {
+            Some(format!("a cast to {target} is not allowed in an expression: write DOUBLE"))
+        }
         DataType::Timestamp(_, Some(_)) => {
             Some("time zones are not allowed in an expression: every time is UTC".into())
         }

@@ -84,11 +84,14 @@ pub(super) fn physical(
     schema: &Arc<DFSchema>,
 ) -> Result<(Arc<dyn PhysicalExpr>, DataType), Error> {
     let plan = || -> datafusion::common::Result<(Arc<dyn PhysicalExpr>, DataType)> {
-        let folded = expr.transform_up(arithmetic::fold_integers).map(|t| t.data)?;
+        // Before the simplifier, which computes what is constant with the machine's own NaN and −0; and
+        // after it, for what it made.
+        let clean = |node| arithmetic::canonical(node, schema);
+        let guarded = expr.transform_up(clean).map(|t| t.data)?;
+        let folded = guarded.transform_up(arithmetic::fold_integers).map(|t| t.data)?;
         let simplified = simplifier(schema).simplify(folded)?;
         let data_type = simplified.get_type(schema)?;
-        let canonical =
-            simplified.transform_up(|node| arithmetic::canonical(node, schema)).map(|t| t.data)?;
+        let canonical = simplified.transform_up(clean).map(|t| t.data)?;
         let physical =
             create_physical_expr(&canonical, schema, &ExecutionProps::new(), &Default::default())?;
         let physical = physical.transform_up(arithmetic::checked).map(|t| t.data)?;

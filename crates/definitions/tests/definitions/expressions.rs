@@ -109,6 +109,10 @@ fn only_the_listed_functions_and_forms_pass() {
         ("log(x)", "ln, log2 or log10"),
         ("kind[1]", "not a map"),
         ("x AT TIME ZONE 'Europe/Berlin'", ""),
+        ("CAST(x AS REAL) > 1", "write DOUBLE"),
+        ("CAST(x AS FLOAT)", "write DOUBLE"),
+        ("TRY_CAST(kind AS REAL) IS NULL", "write DOUBLE"),
+        ("x::FLOAT4", ""),
     ] {
         let error = refusal(sql);
         assert!(error.message.contains(part), "{sql}: {error}");
@@ -204,6 +208,36 @@ fn floats_have_one_nan_and_one_zero() {
     assert_eq!(compared.null_count(), 5);
     let (compared, _) = compile("CAST('NaN' AS DOUBLE) > x").evaluate(&batch);
     assert_eq!(compared.null_count(), 5);
+}
+
+/// The planner computes constants itself: with the same rules as rows are computed by.
+#[test]
+fn a_constant_has_the_value_that_a_row_would_have() {
+    let batch = rows(&[(Some(0), None, Some(0.0), None), (Some(1), None, Some(0.0), None)]);
+    for (constant, of_rows) in [
+        ("0.0 / 0.0 > 1.0", "x / 0.0 > 1.0"),
+        ("-(0.0 / 0.0) > 1.0", "-(x / 0.0) > 1.0"),
+        ("0.0 / 0.0 < 1.0", "x / 0.0 < 1.0"),
+        ("CAST('NaN' AS DOUBLE) = CAST('NaN' AS DOUBLE)", "x / 0.0 = x / 0.0"),
+        ("(0.0 / 0.0) IS NULL", "(x / 0.0) IS NULL"),
+        (
+            "CASE WHEN 0.0 / 0.0 > 1.0 THEN 1 ELSE 2 END",
+            "CASE WHEN x / 0.0 > 1.0 THEN 1 ELSE 2 END",
+        ),
+        ("1.0 / (0.0 * -1.0) > 0.0", "1.0 / (x * -1.0) > 0.0"),
+        ("1.0 / -(1.0 - 1.0)", "1.0 / -(x - 0.0)"),
+        ("atan2(0.0 * -1.0, -1.0)", "atan2(x * -1.0, -1.0)"),
+        ("coalesce(0.0 / 0.0, 7.0)", "coalesce(x / 0.0, 7.0)"),
+    ] {
+        let (of_constant, failed) = compile(constant).evaluate(&batch);
+        assert_eq!(failed, [], "{constant}");
+        assert_eq!(&of_constant, &compile(of_rows).evaluate(&batch).0, "{constant}");
+    }
+    let (nothing, _) = compile("0.0 / 0.0 > 1.0").evaluate(&batch);
+    assert_eq!(nothing.null_count(), 2);
+    // Beside a column the constant is computed early as well.
+    let (compared, _) = compile("x > 0.0 / 0.0").evaluate(&batch);
+    assert_eq!(compared.null_count(), 2);
 }
 
 #[test]
