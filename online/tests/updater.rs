@@ -22,6 +22,8 @@ mod races;
 mod replay;
 #[path = "updater/side_topics.rs"]
 mod side_topics;
+#[path = "updater/sweeps.rs"]
+mod sweeps;
 #[path = "updater/table.rs"]
 mod table;
 #[path = "updater/world.rs"]

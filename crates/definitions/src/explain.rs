@@ -7,6 +7,7 @@ use std::fmt;
 
 use record::LaneId;
 
+use crate::lane::EPOCHS_KEPT;
 use crate::{Definitions, Lane, LaneFeature, Operation, Window};
 
 /// Length that an estimate assumes for keys and texts.
@@ -15,8 +16,6 @@ pub const TEXT_BYTES: u64 = 32;
 const VARINT_BYTES: u64 = 5;
 /// A fixed-point sum of 128 bits.
 const SUM_BYTES: u64 = 17;
-/// Epochs that a decayed sum keeps.
-const EPOCHS: u64 = 5;
 
 /// All lanes and models, explained.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +41,12 @@ pub struct LaneExplanation {
     pub keys_per_event: u32,
     /// Features with their bytes per key, estimated from above; identities for deduplication come on top.
     pub features: Vec<(String, u64)>,
+    /// How far the watermark passes a key's last event before a sweep may take the key, in microseconds;
+    /// `None`: keys are kept for ever.
+    pub sweep_after_us: Option<i64>,
+    /// The feature that keeps every key for ever, and how far back it reaches (`None`: everything), in
+    /// microseconds.
+    pub kept_by: Option<(String, Option<i64>)>,
 }
 
 /// What one expression costs.
@@ -80,6 +85,8 @@ impl LaneExplanation {
             expressions: expressions.collect(),
             keys_per_event: if lane.is_stream_keyed() { 1 } else { 2 },
             features: lane.features.iter().map(|f| (name(f), bytes(&f.operation))).collect(),
+            sweep_after_us: lane.sweep_after_us(),
+            kept_by: lane.kept_by().map(|feature| (name(feature), lane.reach_us(feature))),
         }
     }
 }
@@ -113,8 +120,29 @@ fn bytes(operation: &Operation) -> u64 {
             let tag_bytes = if tag.is_some() { TEXT_BYTES / 4 } else { 0 };
             u64::from(*limit) * (TEXT_BYTES + tag_bytes + 2 * VARINT_BYTES)
         }
-        Operation::DecayedSum { .. } => EPOCHS * (VARINT_BYTES + SUM_BYTES),
+        Operation::DecayedSum { .. } => EPOCHS_KEPT.unsigned_abs() * (VARINT_BYTES + SUM_BYTES),
         Operation::InterestVector { .. } => 0,
+    }
+}
+
+impl LaneExplanation {
+    fn fmt_sweep(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.kept_by, self.sweep_after_us) {
+            (Some((name, None)), _) => {
+                writeln!(
+                    f,
+                    "  keys are kept for ever: {name} counts all there ever was; give it a window"
+                )
+            }
+            (Some((name, Some(reach_us))), _) => {
+                let reach = duration(*reach_us);
+                writeln!(f, "  keys are kept for ever: {name} reaches back {reach}, past every ttl")
+            }
+            (None, Some(after_us)) => {
+                writeln!(f, "  keys may be swept {} after their last event", duration(after_us))
+            }
+            (None, None) => Ok(()),
+        }
     }
 }
 
@@ -167,8 +195,21 @@ impl fmt::Display for LaneExplanation {
             let bytes = if *bytes == 0 { "derived".to_owned() } else { size(*bytes) };
             writeln!(f, "    {bytes:>10}  {name}")?;
         }
-        Ok(())
+        self.fmt_sweep(f)
     }
+}
+
+/// Such as `90d 10m`; what is less than a millisecond is left out.
+fn duration(us: i64) -> String {
+    let mut left_ms = us / 1000;
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    let parts = units.map(|(unit, ms)| {
+        let count = left_ms / ms;
+        left_ms %= ms;
+        if count == 0 { String::new() } else { format!("{count}{unit}") }
+    });
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
 fn size(bytes: u64) -> String {

@@ -2,6 +2,7 @@
 
 mod build;
 mod evaluate;
+mod retention;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::expression::{Expression, map_type};
 use crate::{Definitions, Group, Rejection, Source, Window};
 
 pub(crate) use build::{CompiledFeature, CompiledGroup, Part, build};
+pub use retention::{EPOCH_HALF_LIVES, EPOCHS_KEPT};
 
 /// Greatest magnitude of a scaled value: every integer up to it is exact in a double.
 pub const SCALED_MAX: i64 = 1 << 53;

@@ -50,6 +50,15 @@ impl EntityState {
         Self { plan: Arc::clone(plan), greatest: EventTime::MIN, cells: plan.cells().collect() }
     }
 
+    /// The greatest effective time that stored bytes speak of, under whatever kind of key, without
+    /// reading the rest of them. It decides whether a sweep may take the key ([`Lane::may_sweep`]).
+    ///
+    /// # Errors
+    /// Bytes of another version, or too few.
+    pub fn greatest_of(bytes: &[u8]) -> Result<EventTime, Error> {
+        get_header(&mut Reader::new(bytes))
+    }
+
     /// Folds another partial of the same entity in; associative and commutative.
     ///
     /// # Panics

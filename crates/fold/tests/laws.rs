@@ -11,4 +11,5 @@ mod laws {
     mod order;
     mod reference;
     mod stream;
+    mod sweep;
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use definitions::Lane;
-use fold::Head;
+use fold::{EntityState, Head};
 use online_store::OnlineStore;
-use record::Partition;
+use record::{EventTime, Partition};
 
 use super::{Error, lane_task};
 
@@ -13,7 +13,8 @@ use super::{Error, lane_task};
 const SCANS_MAX: u32 = 20;
 
 /// BLAKE3 over position, watermark, ledger and the sorted keys with their states' bytes. The log's
-/// id, the owner and derived values are not in it, so that equal folds over equal logs are equal.
+/// id, the owner, derived values and keys that a sweep may take ([`Lane::may_sweep`]) are not in it, so
+/// that equal folds over equal logs are equal, swept or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);
 
@@ -23,10 +24,13 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Digests one (lane, partition) as the store holds it. Memory: each key, and 32 bytes for its state.
+/// A key with the greatest time of its state and the digest of its bytes.
+type Seen = (Vec<u8>, Result<EventTime, fold::Error>, [u8; 32]);
+
+/// Digests one (lane, partition) as the store holds it. Memory: each key, and 64 bytes for its state.
 ///
 /// # Errors
-/// When the store does not answer, when the head keeps moving, or when the head is damaged.
+/// When the store does not answer, when the head keeps moving, or when head or states are damaged.
 pub async fn digest(
     store: &dyn OnlineStore,
     lane: &Lane,
@@ -43,9 +47,10 @@ pub(super) async fn with_head(
 ) -> Result<(Option<Head>, Digest), Error> {
     let mut scans = 1;
     let (head, mut states) = loop {
-        let mut states: Vec<(Vec<u8>, [u8; 32])> = Vec::new();
+        let mut states: Vec<Seen> = Vec::new();
         let mut visit = |key: &[u8], state: &[u8]| {
-            states.push((key.to_vec(), *blake3::hash(state).as_bytes()));
+            let greatest = EntityState::greatest_of(state);
+            states.push((key.to_vec(), greatest, *blake3::hash(state).as_bytes()));
         };
         match store.scan(lane.id, partition, &mut visit).await {
             Ok(head) => break (head, states),
@@ -56,7 +61,7 @@ pub(super) async fn with_head(
             Err(error) => return Err(error.into()),
         }
     };
-    states.sort_unstable();
+    states.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     let mut hasher = blake3::Hasher::new();
     let head = lane_task::decode(lane, partition, head.as_ref())?;
     if let Some(head) = &head {
@@ -67,7 +72,12 @@ pub(super) async fn with_head(
             hasher.update(&count.to_le_bytes());
         }
     }
-    for (key, state) in states {
+    let watermark = head.as_ref().map_or(EventTime::MIN, |head| head.watermark);
+    for (key, greatest, state) in states {
+        let damaged = |source| Error::State { lane: lane.id, partition, source };
+        if lane.may_sweep(greatest.map_err(damaged)?, watermark) {
+            continue;
+        }
         hasher.update(&(key.len() as u64).to_le_bytes());
         hasher.update(&key);
         hasher.update(&state);

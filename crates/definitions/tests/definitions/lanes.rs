@@ -219,4 +219,35 @@ fn costs_are_explained() {
     assert_eq!(visitor.keys_per_event, 1);
     // 7 tiles × 64 keys × (32 + 5) bytes.
     assert!(visitor.features.contains(&("user_activity.views_by_category".into(), 16_576)));
+    assert!(text.contains("  keys may be swept 90d 10m after their last event"), "{text}");
+    assert_eq!(visitor.kept_by, None);
+}
+
+#[test]
+fn a_lane_that_keeps_its_keys_for_ever_says_why() {
+    let path = "groups/user_activity.toml";
+    let explained = |from: &str, to: &str| {
+        let text = definitions(&changed(path, from, to)).explain().to_string();
+        let line = text.lines().find(|line| line.contains("for ever"));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    assert_eq!(
+        explained("window = \"30m\"\nhop = \"1m\"\n", ""),
+        "  keys are kept for ever: user_activity.views_30m counts all there ever was; give it a window"
+    );
+    let mut files = changed(path, "window = \"30d\"", "window = \"91d\"");
+    assert_eq!(
+        definitions(&files).explain().lanes[2].kept_by,
+        Some(("user_activity.spend_30d".into(), Some(91 * 86_400_000_000)))
+    );
+    // The lane's greatest TTL counts, not the group's own.
+    let interest = files.iter_mut().find(|file| file.path == "groups/user_interest.toml");
+    let interest = interest.expect("a demo file");
+    interest.text = interest.text.replace("ttl = \"90d\"", "ttl = \"91d\"");
+    let lane = lane(&definitions(&files), "visitor");
+    assert_eq!(lane.sweep_after_us(), Some((91 * 144 + 1) * 600_000_000));
+    assert_eq!(
+        explained("window = \"30d\"", "window = \"120d\""),
+        "  keys are kept for ever: user_activity.spend_30d reaches back 120d, past every ttl"
+    );
 }

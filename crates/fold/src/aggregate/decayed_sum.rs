@@ -3,6 +3,8 @@
 //! matter. A read weighs the epochs down to its own time, in one order.
 
 use arrow::array::Array;
+use definitions::lane::EPOCH_HALF_LIVES;
+pub(crate) use definitions::lane::EPOCHS_KEPT;
 use record::EventTime;
 
 use super::{
@@ -16,10 +18,6 @@ use crate::{
     tiles::Tiles,
 };
 
-/// Epochs that a state keeps, its newest included: what is older weighs less than 2^−32.
-pub(crate) const EPOCHS_KEPT: i64 = 5;
-
-const HALF_LIVES_PER_EPOCH: i64 = 8;
 const ONE: f64 = 4_294_967_296.0;
 
 /// A half-life and its epochs.
@@ -31,8 +29,8 @@ pub(crate) struct HalfLife {
 
 impl HalfLife {
     pub(crate) fn new(half_life_us: i64) -> Self {
-        let half_life_us = half_life_us.clamp(1, i64::MAX / HALF_LIVES_PER_EPOCH);
-        Self { half_life_us, epoch_us: half_life_us * HALF_LIVES_PER_EPOCH }
+        let half_life_us = half_life_us.clamp(1, i64::MAX / EPOCH_HALF_LIVES);
+        Self { half_life_us, epoch_us: half_life_us * EPOCH_HALF_LIVES }
     }
 
     fn epoch(self, at: EventTime) -> i64 {

@@ -30,11 +30,13 @@ fn read(lane: &Arc<Lane>, events: &[Event]) -> Vec<Value> {
     let (store, _, _) = run(lane, events, &[], false);
     let (_, admitted, _) = reference::admit(events, Broken::default());
     assert_eq!(difference(lane, &store, &admitted, &[0, SECOND], Broken::default()), None);
-    let state = EntityState::decode(lane, &store[&StateKey::entity(lane, "v")]).expect("a state");
-    assert_eq!(
-        state.encode(),
-        EntityState::decode(lane, &store[&StateKey::entity(lane, "v")]).expect("a state").encode()
-    );
+    let stored = &store[&StateKey::entity(lane, "v")];
+    let state = EntityState::decode(lane, stored).expect("a state");
+    // The identities stand behind the features.
+    let again = state.encode();
+    assert_eq!(again[..], stored[..again.len()], "what was stored is written again as it was read");
+    assert!(stored.len() > again.len(), "the key's identities");
+    assert_eq!(EntityState::greatest_of(stored), Ok(state.greatest()));
     state.values(lane, state.greatest(), None)
 }
 
