@@ -41,6 +41,8 @@ pub struct LaneExplanation {
     pub keys_per_event: u32,
     /// Features with their bytes per key, estimated from above; identities for deduplication come on top.
     pub features: Vec<(String, u64)>,
+    /// What a key's state can never exceed, in bytes: every limit met, identities included.
+    pub state_bytes_max: u64,
     /// How far the watermark passes a key's last event before a sweep may take the key, in microseconds;
     /// `None`: keys are kept for ever.
     pub sweep_after_us: Option<i64>,
@@ -85,6 +87,7 @@ impl LaneExplanation {
             expressions: expressions.collect(),
             keys_per_event: if lane.is_stream_keyed() { 1 } else { 2 },
             features: lane.features.iter().map(|f| (name(f), bytes(&f.operation))).collect(),
+            state_bytes_max: lane.state_bytes_max(),
             sweep_after_us: lane.sweep_after_us(),
             kept_by: lane.kept_by().map(|feature| (name(feature), lane.reach_us(feature))),
         }
@@ -195,6 +198,7 @@ impl fmt::Display for LaneExplanation {
             let bytes = if *bytes == 0 { "derived".to_owned() } else { size(*bytes) };
             writeln!(f, "    {bytes:>10}  {name}")?;
         }
+        writeln!(f, "  per key, whatever comes: {}", size(self.state_bytes_max))?;
         self.fmt_sweep(f)
     }
 }
@@ -212,7 +216,7 @@ fn duration(us: i64) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),

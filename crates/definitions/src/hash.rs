@@ -3,7 +3,7 @@
 //! The texts that go in are canonical (expressions are printed again after planning), each with its
 //! length in front, so that no two contents share their bytes.
 
-use crate::lane::{CompiledFeature, LaneExpression};
+use crate::lane::{BY_BYTES_MAX, CompiledFeature, ITEM_BYTES_MAX, LaneExpression};
 use crate::{AggregateSpec, Definitions, Group, Source, Window};
 
 /// Version of the fold's meaning and encoding; part of every group's hash. It rises whenever equal
@@ -102,11 +102,13 @@ fn aggregate(hasher: &mut Hasher, aggregate: &AggregateSpec) {
         }
         AggregateSpec::Last { .. } => {}
         AggregateSpec::CountBy { limit, window: covers, .. } => {
-            hasher.text("by").number(i64::from(*limit));
+            // What is longer is a dead letter, so the bound is part of the meaning.
+            hasher.text("by").number(i64::from(*limit)).number(BY_BYTES_MAX as i64);
             window(hasher, covers);
         }
         AggregateSpec::Sequence { limit, .. } => {
             hasher.number(i64::from(*limit));
+            hasher.number(ITEM_BYTES_MAX as i64).number(BY_BYTES_MAX as i64);
         }
         AggregateSpec::DecayedSum { scale, half_life_us, .. } => {
             hasher.number(i64::from(*scale)).number(*half_life_us);

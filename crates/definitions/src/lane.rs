@@ -3,6 +3,7 @@
 mod build;
 mod evaluate;
 mod retention;
+mod size;
 
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ use crate::{Definitions, Group, Rejection, Source, Window};
 
 pub(crate) use build::{CompiledFeature, CompiledGroup, Part, build};
 pub use retention::{EPOCH_HALF_LIVES, EPOCHS_KEPT};
+pub use size::{
+    BUCKETS, BY_BYTES_MAX, IDENTITIES_MAX, ITEM_BYTES_MAX, STATE_BYTES_MAX, TEXT_BYTES_MAX,
+};
 
 /// Greatest magnitude of a scaled value: every integer up to it is exact in a double.
 pub const SCALED_MAX: i64 = 1 << 53;

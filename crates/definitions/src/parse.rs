@@ -9,6 +9,7 @@ mod group;
 mod model;
 mod reader;
 mod section;
+mod size;
 mod source;
 mod words;
 
@@ -92,8 +93,10 @@ pub fn parse(files: &[File]) -> Result<Definitions, Diagnostics> {
     check_keys(&groups.found, &groups.places, &report);
     let broken: BTreeSet<String> =
         groups.found.iter().filter(|(_, g)| g.is_none()).map(|(name, _)| name.clone()).collect();
-    let groups: Vec<CompiledGroup> = groups.found.into_values().flatten().collect();
+    let Named { found, places, .. } = groups;
+    let groups: Vec<CompiledGroup> = found.into_values().flatten().collect();
     let lanes = lane::build(&groups);
+    size::check(&lanes, files, &places, &report);
 
     let mut models = Named::new("model");
     for file in of_kind(Kind::Model) {

@@ -15,6 +15,10 @@ use super::side_topics::SideRecords;
 use super::{Error, counters, interest};
 use crate::busy::busy;
 
+/// Every state that definitions allow goes into a store.
+const _: () =
+    assert!(definitions::lane::STATE_BYTES_MAX <= online_store::VALUE_BYTES_MAX as u64 / 2);
+
 /// Replays in a row, without a commit between them, before the updater gives up.
 const REPLAYS_MAX: u32 = 20;
 

@@ -50,6 +50,7 @@ fn costs(definitions: &Definitions) -> Vec<serde_json::Value> {
             "kernels_per_event": lane.expressions.iter().map(|e| e.kernels).sum::<usize>(),
             "keys_per_event": lane.keys_per_event,
             "bytes_per_key_max": lane.bytes_per_key_max(),
+            "state_bytes_max": lane.state_bytes_max,
             "sweep_after_us": lane.sweep_after_us,
             "kept_by": lane.kept_by.as_ref().map(|(feature, _)| feature),
         })

@@ -7,13 +7,9 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 
-use super::{Columns, Conversion, Lane, LaneExpression, Operation, SCALED_MAX};
+use super::{Columns, Conversion, Lane, LaneExpression, LaneFeature, Operation, SCALED_MAX};
 use crate::decode::KEY_BYTES_MAX;
 use crate::{EventBatch, Reason, Rejection};
-
-/// The longest text that a feature keeps, in bytes. A state may hold one per entry and tile, so without
-/// a bound a few records could make a state that no store takes.
-const TEXT_BYTES_MAX: usize = 4096;
 
 /// A row that a column has no value for, and why.
 type Failure = (usize, Reason, String);
@@ -22,6 +18,7 @@ impl Lane {
     /// Evaluates each distinct expression over the batch, with row semantics: a row's value is what
     /// it would be alone; a row that fails alone is rejected, no other row is touched. A value that
     /// fails on rows which the feature's filter does not admit is not asked for, so it rejects nothing.
+    /// The same holds for a text that is longer than the feature keeps.
     #[must_use]
     pub fn evaluate(&self, batch: &EventBatch) -> Columns {
         let mut columns = Vec::with_capacity(self.expressions.len());
@@ -43,6 +40,7 @@ impl Lane {
                 }
             }
         }
+        self.long_texts(&columns, &mut rejected);
         for rejection in &batch.rejections {
             rejected.remove(&rejection.row);
         }
@@ -62,8 +60,32 @@ impl Lane {
                 Operation::DecayedSum { value, .. } => value == Some(column),
                 Operation::Count { .. } | Operation::InterestVector { .. } => false,
             };
-            used && feature.filter.is_none_or(|filter| columns[filter].as_boolean().value(row))
+            used && feature.admits(row, columns)
         })
+    }
+
+    /// A state holds a text per entry and tile, so without a bound a few records could make a state that
+    /// no store takes.
+    fn long_texts(&self, columns: &[ArrayRef], rejected: &mut BTreeMap<usize, Rejection>) {
+        for feature in &self.features {
+            for (column, bytes_max) in feature.operation.texts() {
+                let Some(texts) = columns[column].as_string_opt::<i32>() else { continue };
+                for (row, ends) in texts.value_offsets().windows(2).enumerate() {
+                    let bytes = (ends[1] - ends[0]) as usize;
+                    if bytes <= bytes_max || texts.is_null(row) || !feature.admits(row, columns) {
+                        continue;
+                    }
+                    rejected.entry(row).or_insert_with(|| {
+                        let sql = &self.expressions[column].sql;
+                        let name = &feature.name;
+                        let detail = format!(
+                            "`{sql}`: text of {bytes} bytes; `{name}` keeps at most {bytes_max}"
+                        );
+                        Rejection { row, reason: Reason::OutOfRange, detail }
+                    });
+                }
+            }
+        }
     }
 
     fn empty_keys(&self, batch: &EventBatch, rejected: &mut BTreeMap<usize, Rejection>) {
@@ -98,10 +120,7 @@ impl LaneExpression {
         let mut failures: Vec<Failure> =
             failed.into_iter().map(|(row, reason)| (row, Reason::Expression, reason)).collect();
         let column = match self.conversion {
-            Conversion::Plain => {
-                long_texts(&values, &mut failures);
-                values
-            }
+            Conversion::Plain => values,
             Conversion::Filter => filter(&values),
             Conversion::Scaled(scale) => scaled(&values, scale, &mut failures),
         };
@@ -109,14 +128,10 @@ impl LaneExpression {
     }
 }
 
-fn long_texts(values: &ArrayRef, failures: &mut Vec<Failure>) {
-    let Some(texts) = values.as_string_opt::<i32>() else { return };
-    for (row, ends) in texts.value_offsets().windows(2).enumerate() {
-        let bytes = (ends[1] - ends[0]) as usize;
-        if bytes > TEXT_BYTES_MAX && texts.is_valid(row) {
-            let detail = format!("text of {bytes} bytes; expected at most {TEXT_BYTES_MAX}");
-            failures.push((row, Reason::OutOfRange, detail));
-        }
+impl LaneFeature {
+    /// Whether its filter lets a row in.
+    fn admits(&self, row: usize, columns: &[ArrayRef]) -> bool {
+        self.filter.is_none_or(|filter| columns[filter].as_boolean().value(row))
     }
 }
 

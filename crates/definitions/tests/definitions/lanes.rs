@@ -120,7 +120,32 @@ fn an_empty_entity_key_is_a_dead_letter_of_that_lane_alone() {
     };
     // The torn record is the decoder's, and is not repeated.
     assert_eq!(rejected("item"), [(0, Reason::MissingKey), (1, Reason::WrongType)]);
-    assert_eq!(rejected("visitor"), []);
+    // An id that is too long for a key is too long for a sequence as well.
+    assert_eq!(rejected("visitor"), [(1, Reason::OutOfRange)]);
+}
+
+#[test]
+fn a_text_that_is_longer_than_a_feature_keeps_is_a_dead_letter_where_it_is_asked_for() {
+    let definitions = demo();
+    let of = |id: u32, kind: &str, bytes: usize| {
+        click(id, &format!(r#","kind":"{kind}","category":"{}""#, "c".repeat(bytes)))
+    };
+    // `by` keeps 256 bytes, of views only; `last` keeps 4096.
+    let events = [of(1, "view", 256), of(2, "view", 257), of(3, "cart", 4096), of(4, "cart", 4097)];
+    let batch = decode(&definitions, "clickstream", &events.each_ref().map(String::as_str));
+    assert_eq!(batch.rejections, []);
+    let rejections = lane(&definitions, "visitor").evaluate(&batch).rejections;
+    let rows: Vec<_> = rejections.iter().map(|r| (r.row, r.reason)).collect();
+    assert_eq!(rows, [(1, Reason::OutOfRange), (3, Reason::OutOfRange)]);
+    let details: Vec<_> = rejections.iter().map(|r| r.detail.as_str()).collect();
+    assert_eq!(
+        details,
+        [
+            "`category`: text of 257 bytes; `views_by_category` keeps at most 256",
+            "`category`: text of 4097 bytes; `last_category` keeps at most 4096",
+        ]
+    );
+    assert_eq!(lane(&definitions, "item").evaluate(&batch).rejections, []);
 }
 
 #[test]
@@ -219,6 +244,9 @@ fn costs_are_explained() {
     assert_eq!(visitor.keys_per_event, 1);
     // 7 tiles × 64 keys × (32 + 5) bytes.
     assert!(visitor.features.contains(&("user_activity.views_by_category".into(), 16_576)));
+    // 7 tiles × 64 keys × (256 + 10) bytes, 50 × 550 and 4096 × 26 are most of it.
+    assert!((250_000..300_000).contains(&visitor.state_bytes_max), "{}", visitor.state_bytes_max);
+    assert!(text.contains("  per key, whatever comes: 2"), "{text}");
     assert!(text.contains("  keys may be swept 90d 10m after their last event"), "{text}");
     assert_eq!(visitor.kept_by, None);
 }

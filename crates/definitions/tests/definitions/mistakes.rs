@@ -365,6 +365,36 @@ fn each_mistake_is_found_where_it_is() {
 }
 
 #[test]
+fn a_state_that_no_store_would_take_is_refused() {
+    let window = "window = \"7d\"\nhop = \"1d\"";
+    let large = |limit: u32, hop: &str| {
+        let from = format!("limit = 64\n{window}");
+        let to = format!("limit = {limit}\nwindow = \"7d\"\nhop = \"{hop}\"");
+        parse(&changed(ACTIVITY, &from, &to)).map_err(|mistakes| mistakes.to_string())
+    };
+    let found = large(4096, "10m").expect_err("1008 tiles of 4096 keys of 256 bytes");
+    let [place, rest] = [&found[..found.find(" alone").unwrap()], &found[..]];
+    assert_eq!(place, "groups/user_activity.toml:39: `views_by_category`");
+    assert!(rest.contains(" may take 1047.4 MiB of a key's state"), "{found}");
+    assert!(
+        rest.ends_with("expected at most 8.0 MiB in all (help: lower `limit` or raise `hop`)"),
+        "{found}"
+    );
+    assert!(large(4096, "7d").is_ok() && large(64, "1h").is_ok());
+
+    // The sum counts, and the largest feature is named.
+    let mut files = changed(INTEREST, "limit = 50", "limit = 1000");
+    let interest = files.iter_mut().find(|file| file.path == INTEREST).expect("a demo file");
+    for n in 0..10 {
+        let more = "aggregate = \"sequence\"\nvalue = \"category\"\ntag = \"kind\"\nlimit = 999";
+        interest.text += &format!("\n[features.more_{n}]\n{more}\n");
+    }
+    let found = parse(&files).expect_err("11 sequences of 0.8 MB").to_string();
+    assert!(found.starts_with("groups/user_interest.toml:13: `recent_items` alone"), "{found}");
+    assert!(found.ends_with("(help: lower `limit`)"), "{found}");
+}
+
+#[test]
 fn all_mistakes_of_all_files_come_at_once_and_follow_up_mistakes_do_not() {
     let mut files = changed(CLICKS, "item_id = \"string\"", "item_id = \"strin\"");
     for file in &mut files {

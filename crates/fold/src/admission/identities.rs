@@ -1,15 +1,13 @@
 use std::collections::VecDeque;
 
 use definitions::Reason;
+pub use definitions::lane::IDENTITIES_MAX;
 use record::EventTime;
 
 use crate::{
     Error, Identity, Verdict,
     codec::{Reader, put_u64},
 };
-
-/// Most identities that one stream key may have within the allowed lateness.
-pub const IDENTITIES_MAX: usize = 4096;
 
 /// The part of admission that depends on one stream key: what was seen within the allowed lateness.
 ///

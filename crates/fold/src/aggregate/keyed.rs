@@ -2,6 +2,7 @@
 //! the two a tile is depends on its set of keys only.
 
 use arrow::array::Array;
+pub use definitions::lane::BUCKETS;
 use record::EventTime;
 
 use super::{
@@ -15,9 +16,6 @@ use crate::{
     text::Text,
     tiles::{TileCursor, Tiles, Tiling},
 };
-
-/// Buckets of a tile that saw more keys than its limit.
-pub const BUCKETS: usize = 64;
 
 const FEW: usize = 8;
 

@@ -37,6 +37,7 @@ fn read(lane: &Arc<Lane>, events: &[Event]) -> Vec<Value> {
     assert_eq!(again[..], stored[..again.len()], "what was stored is written again as it was read");
     assert!(stored.len() > again.len(), "the key's identities");
     assert_eq!(EntityState::greatest_of(stored), Ok(state.greatest()));
+    assert!(stored.len() as u64 <= lane.state_bytes_max());
     state.values(lane, state.greatest(), None)
 }
 
@@ -135,4 +136,33 @@ fn a_reader_past_the_ttl_gets_the_defaults_and_no_error() {
     let alive = state.values(&lane, EventTime(BASE + TTL[0]), None);
     assert_eq!(alive[0], Value::Int(1), "the first group is alive to the microsecond");
     assert_eq!(alive[5], Value::Float(7.5), "the second is past its own TTL");
+}
+
+/// Everything full: what a lane says of its largest state holds, and is not far off.
+#[test]
+fn a_full_state_stays_within_what_its_lane_says() {
+    const LIMIT: usize = 12;
+    let window = sliding(60, 10);
+    let lane = lane_of(
+        false,
+        &[
+            (0, Operation::CountBy { by: CATEGORY, limit: LIMIT as u32, window }, None, None),
+            (0, Operation::Sequence { value: CATEGORY, tag: None, limit: 1000 }, None, None),
+            (0, Operation::Sum { value: AMOUNT, scale: 0, window }, None, None),
+            (0, Operation::DecayedSum { value: None, scale: 0, half_life_us: SECOND }, None, None),
+        ],
+    );
+    let long = |i: usize| format!("{i:0bytes$}", bytes = definitions::lane::BY_BYTES_MAX);
+    let full = |i: usize| Event {
+        id: format!("an id that is kept as its digest, {i}"),
+        category: Some(long(i % LIMIT)),
+        amount: Some(1 << 53),
+        ..event(i, BASE + i as i64 * 14_000)
+    };
+    let events: Vec<Event> = (0..fold::IDENTITIES_MAX).map(full).collect();
+    let (store, _, verdicts) = run(&lane, &events, &[], false);
+    assert!(verdicts.iter().all(|verdict| *verdict == fold::Verdict::Applied));
+    let bytes = store[&StateKey::entity(&lane, "v")].len() as u64;
+    let bytes_max = lane.state_bytes_max();
+    assert!(bytes <= bytes_max && bytes > bytes_max / 3, "{bytes} of {bytes_max}");
 }
