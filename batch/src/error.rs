@@ -62,6 +62,21 @@ pub enum Error {
         /// The first offset that is there.
         first: Offset,
     },
+    /// The log has promised records and neither gives them nor moves past them.
+    #[error(
+        "topic {topic} partition {partition}: the log stands still at offset {position}, though it has \
+         records up to {to}: see that its brokers are healthy, then run this again"
+    )]
+    Stalled {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: Partition,
+        /// Where it stands.
+        position: Offset,
+        /// What its bounds promised.
+        to: Offset,
+    },
     /// There are archives of several logs under one topic's name and none was chosen.
     #[error("no archive of topic {topic} under {path}: run `twofold archive` first")]
     NoArchive {

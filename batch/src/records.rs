@@ -1,16 +1,15 @@
 //! Records to read: from the archive's files or from the live log, by the same rules.
 
+mod up_to;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use event_log::EventLog;
 use record::{LogId, Offset, Partition, Record};
 
 use crate::Error;
 use crate::archive::{Archive, PartitionReader};
-
-/// Records in one call of the log's reader.
-const RECORDS_MAX: usize = 8192;
+pub(crate) use up_to::UpTo;
 
 /// Where records come from.
 #[derive(Clone)]
@@ -32,7 +31,7 @@ pub struct Extent {
 
 /// Records of one partition, chunk by chunk.
 pub(crate) enum Chunks {
-    Log { reader: Box<dyn event_log::Reader>, to: Offset },
+    Log(UpTo),
     Archive(PartitionReader),
 }
 
@@ -86,8 +85,7 @@ impl Records {
         Ok(match self {
             Self::Archive(archive) => Chunks::Archive(archive.partition(topic, partition, to)?),
             Self::Log(log) => {
-                let reader = log.reader(topic, partition, Offset(0)).await?;
-                Chunks::Log { reader, to }
+                Chunks::Log(UpTo::open(&**log, topic, partition, Offset(0), to).await?)
             }
         })
     }
@@ -98,18 +96,7 @@ impl Chunks {
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Record>>, Error> {
         match self {
             Self::Archive(reader) => reader.next_chunk(),
-            Self::Log { reader, to } => {
-                if reader.position() >= *to {
-                    return Ok(None);
-                }
-                let mut records = reader.next(RECORDS_MAX, Duration::from_millis(50)).await?;
-                // What the bounds promised is there; none now means that offsets up to `to` are a gap.
-                if records.is_empty() {
-                    return Ok(None);
-                }
-                records.retain(|record| record.offset < *to);
-                Ok((!records.is_empty()).then_some(records))
-            }
+            Self::Log(log) => log.next().await,
         }
     }
 }

@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{
     ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
@@ -16,6 +15,7 @@ use record::{LogId, Offset, Partition, Record};
 
 use super::Archive;
 use super::summary::{Summary, VERSION};
+use crate::records::UpTo;
 use crate::{Error, Progress, Watch, files};
 
 /// The columns that the reader needs; a source's typed ones stand after them, in a struct `columns`.
@@ -88,14 +88,10 @@ pub async fn write(
     for (partition, from, to) in todo {
         let mut file =
             Cut { archive, topic, log: of.log, partition, source, settings, of: of.partitions };
-        let mut reader = log.reader(topic, partition, from).await?;
+        let mut reader = UpTo::open(log, topic, partition, from, to).await?;
         let (mut first, mut held, mut bytes) = (from, Vec::new(), 0);
-        while reader.position() < to {
-            let records = reader.next(8192, Duration::from_millis(50)).await?;
-            if records.is_empty() {
-                break;
-            }
-            for record in records.into_iter().filter(|record| record.offset < to) {
+        while let Some(records) = reader.next().await? {
+            for record in records {
                 bytes += record.key.len() + record.value.len();
                 let next = record.offset.next();
                 held.push(record);
@@ -107,6 +103,7 @@ pub async fn write(
                 }
             }
         }
+        // Everything before `to` was read: what is not there is a gap of the log.
         if !held.is_empty() {
             done += held.len() as u64;
             file.write(first, to, held, &mut report)?;

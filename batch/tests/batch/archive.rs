@@ -2,11 +2,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch::archive::{Archive, Frozen, Settings, Summary, Tiered, write};
+use batch::history::History;
 use batch::{Error, Extent, Records};
 use event_log::EventLog as _;
 use record::{EventTime, Offset, Partition};
 
-use super::memory::Memory;
+use super::memory::{Memory, Mood};
 use super::shop;
 
 fn settings() -> Settings {
@@ -216,4 +217,85 @@ async fn what_the_log_has_dropped_is_read_from_the_archive() {
     log.retain_from("clickstream", 0, end);
     assert_eq!(tiered.bounds("clickstream").await.unwrap()[0].first, end);
     assert!(tiered.reader("clickstream", Partition(0), Offset(0)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_slow_log_is_archived_whole_and_its_gaps_are_passed() {
+    let log = Arc::new(shop::log());
+    shop::fill(&log, 6, 300, 20, 10, 1);
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [prompt, hesitant] = dirs.each_ref().map(|dir| Archive::new(dir.path()));
+    let whole = run(&log, &prompt).await;
+    log.set_mood(Mood::Hesitant);
+    assert_eq!(run(&log, &hesitant).await, whole);
+    assert_eq!(run(&log, &hesitant).await.records, 0);
+    let contents = |archive: &Archive| {
+        let relative = |(path, bytes): (std::path::PathBuf, Vec<u8>)| {
+            (path.strip_prefix(archive.root()).unwrap().to_owned(), bytes)
+        };
+        files(archive).into_iter().map(relative).collect::<Vec<_>>()
+    };
+    assert_eq!(contents(&hesitant), contents(&prompt));
+
+    log.set_mood(Mood::WithGaps);
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Archive::new(dir.path());
+    let report = run(&log, &archive).await;
+    let mut count = 0;
+    for (bounds, partition) in log.bounds("clickstream").await.unwrap().iter().zip(0..) {
+        let end = archive.extent("clickstream").unwrap().ends[partition as usize];
+        assert_eq!(end, bounds.next, "the gap at the end is behind the archive");
+        let mut reader = archive.partition("clickstream", Partition(partition), end).unwrap();
+        let mut read = Vec::new();
+        while let Some(chunk) = reader.next_chunk().unwrap() {
+            read.extend(chunk);
+        }
+        let mut there = log.records("clickstream", partition);
+        there.pop();
+        there.retain(|record| record.offset.0 % 5 != 4);
+        assert_eq!(read, there);
+        count += read.len() as u64;
+    }
+    assert_eq!(report.records, count);
+}
+
+#[tokio::test]
+async fn a_log_that_stands_still_is_an_error_and_no_file_says_more_than_was_read() {
+    const AT: u64 = 55;
+    let log = Arc::new(shop::log());
+    shop::fill(&log, 7, 600, 20, 10, 1);
+    log.set_mood(Mood::StallsAt(AT));
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Archive::new(dir.path());
+    let definitions = shop::definitions();
+    let source = definitions.sources.iter().find(|s| s.name == "clickstream").unwrap();
+    let stalled = write(&*log, &archive, "clickstream", Some(source), &settings(), &|_| ())
+        .await
+        .unwrap_err();
+    let is_there = |error: &Error| matches!(error, Error::Stalled { position: Offset(AT), .. });
+    assert!(is_there(&stalled), "{stalled}");
+    assert!(stalled.to_string().contains("stands still at offset 55"), "{stalled}");
+    let written = files(&archive);
+    assert!(!written.is_empty(), "what was read in whole files stays");
+    for (path, _) in written.iter().filter(|(p, _)| p.extension().is_some_and(|e| e == "parquet")) {
+        assert!(Summary::read(path).unwrap().next <= AT, "{path:?}");
+    }
+    let engine = super::values::engine();
+    let records = Records::Log(log.clone());
+    let read = History::read(&engine, &records, &definitions, Arc::new(|_| ()));
+    let error = read.await.unwrap_err().to_string();
+    assert!(error.contains("stands still at offset 55"), "{error}");
+
+    // It goes on where it stood.
+    log.set_mood(Mood::Hesitant);
+    let rest = run(&log, &archive).await;
+    let all =
+        (0..shop::PARTITIONS as u32).map(|p| log.records("clickstream", p).len()).sum::<usize>();
+    let parts = written.iter().filter(|(p, _)| p.extension().is_some_and(|e| e == "parquet"));
+    let before: u64 = parts.map(|(path, _)| Summary::read(path).unwrap().records).sum();
+    assert_eq!(rest.records + before, all as u64);
+    let hesitant = History::read(&engine, &records, &definitions, Arc::new(|_| ())).await.unwrap();
+    log.set_mood(Mood::Prompt);
+    let prompt = History::read(&engine, &records, &definitions, Arc::new(|_| ())).await.unwrap();
+    assert_eq!((hesitant.events, hesitant.ledger), (prompt.events, prompt.ledger));
 }

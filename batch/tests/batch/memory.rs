@@ -8,9 +8,24 @@ use event_log::{Appended, Bounds, Error, EventLog, NewRecord, Reader, Topic};
 use hashbrown::HashMap;
 use record::{AppendTime, LogId, Offset, Partition, Record, partition_for_key};
 
+/// How readers answer.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) enum Mood {
+    /// With what there is.
+    #[default]
+    Prompt,
+    /// With nothing, three times out of four.
+    Hesitant,
+    /// With what there is but every fifth record and the last one, whose offsets are gaps.
+    WithGaps,
+    /// With nothing from this offset on, for ever.
+    StallsAt(u64),
+}
+
 #[derive(Default)]
 pub(crate) struct Memory {
     topics: Mutex<HashMap<String, Vec<Vec<Record>>>>,
+    mood: Mutex<Mood>,
     /// First offsets that a reader may have, where they are not 0.
     firsts: Mutex<HashMap<(String, u32), Offset>>,
 }
@@ -18,7 +33,7 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(topics: &[&str], partitions: usize) -> Self {
         let topics = topics.iter().map(|topic| ((*topic).to_owned(), vec![Vec::new(); partitions]));
-        Self { topics: Mutex::new(topics.collect()), firsts: Mutex::default() }
+        Self { topics: Mutex::new(topics.collect()), ..Self::default() }
     }
 
     /// Appends a record at a time of the log's clock.
@@ -35,6 +50,11 @@ impl Memory {
 
     pub(crate) fn records(&self, topic: &str, partition: u32) -> Vec<Record> {
         self.topics.lock().unwrap()[topic][partition as usize].clone()
+    }
+
+    /// From now on readers are opened in this mood.
+    pub(crate) fn set_mood(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
     }
 
     /// Drops what lies before `first`, as a log's retention does.
@@ -55,16 +75,34 @@ impl Memory {
 }
 
 struct MemoryReader {
-    records: std::vec::IntoIter<Record>,
+    records: std::iter::Peekable<std::vec::IntoIter<Record>>,
     position: Offset,
+    end: Offset,
+    mood: Mood,
+    calls: u32,
 }
 
 #[async_trait]
 impl Reader for MemoryReader {
     async fn next(&mut self, records_max: usize, _: Duration) -> Result<Vec<Record>, Error> {
-        let records: Vec<Record> = self.records.by_ref().take(records_max.min(50)).collect();
+        self.calls += 1;
+        if self.mood == Mood::Hesitant && !self.calls.is_multiple_of(4) {
+            return Ok(Vec::new());
+        }
+        let stalls_at = match self.mood {
+            Mood::StallsAt(offset) => Offset(offset),
+            _ => self.end,
+        };
+        let mut records = Vec::new();
+        while records.len() < records_max.min(50)
+            && let Some(record) = self.records.next_if(|record| record.offset < stalls_at)
+        {
+            records.push(record);
+        }
         if let Some(last) = records.last() {
             self.position = last.offset.next();
+        } else if self.mood == Mood::WithGaps {
+            self.position = self.end;
         }
         Ok(records)
     }
@@ -125,6 +163,11 @@ impl EventLog for Memory {
             return Err(Error::OutOfRange { topic, partition, position, first, next, remedy });
         }
         records.drain(..(from.0 as usize).min(records.len()));
-        Ok(Box::new(MemoryReader { records: records.into_iter(), position: from }))
+        let mood = *self.mood.lock().unwrap();
+        if mood == Mood::WithGaps {
+            records.retain(|record| record.offset.0 % 5 != 4 && record.offset.next() != next);
+        }
+        let records = records.into_iter().peekable();
+        Ok(Box::new(MemoryReader { records, position: from, end: next, mood, calls: 0 }))
     }
 }
