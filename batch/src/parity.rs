@@ -9,10 +9,12 @@
 //! created again) is counted under its reason, never passed over in silence.
 
 mod items;
+mod list;
 mod pipeline;
 mod read;
 pub(crate) mod replay;
 mod report;
+mod rising;
 mod visitors;
 
 use std::sync::Arc;

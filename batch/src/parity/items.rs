@@ -120,6 +120,9 @@ pub(super) fn seen(
         seen.at = seen.at.max(EventTime(read.watermark_us));
         found = true;
     }
+    if !found {
+        report.skip("no_item_table_read");
+    }
     found.then_some(seen)
 }
 

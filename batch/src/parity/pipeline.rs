@@ -1,4 +1,5 @@
-//! From features to scores: source hits, inputs, scores, each from what is recorded of the stage before.
+//! From features to the list: source hits, inputs, scores, order, each from what is recorded of the stage
+//! before.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use hashbrown::HashMap;
 use wire::v1;
 
 use super::read::Response;
-use super::{Bundle, Job, Report};
+use super::{Bundle, Job, Report, list};
 
 /// What was loaded, by digest; `None`: it is gone.
 #[derive(Default)]
@@ -35,7 +36,9 @@ struct Replay<'a> {
 pub(super) fn compare(job: &Job, responses: &[Response], report: &mut Report) {
     let mut loaded = Loaded::default();
     for response in responses {
+        list::is_the_answer(response, report);
         if response.served.candidates.is_empty() {
+            // An empty answer has no features, hits or scores; that it was empty was compared.
             continue;
         }
         if response.served.configuration != job.configuration {
@@ -43,6 +46,9 @@ pub(super) fn compare(job: &Job, responses: &[Response], report: &mut Report) {
             continue;
         }
         let Some(replay) = Replay::new(job, response, &mut loaded, report) else { continue };
+        if !list::is_in_order(response, &replay.indexes, &replay.query, report) {
+            report.skip("damaged_record");
+        }
         hits(job, &replay, report);
         inputs_and_scores(&replay, report);
     }

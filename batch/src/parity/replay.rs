@@ -8,6 +8,7 @@ use record::{EventTime, Offset};
 
 use super::items::{Seen, seen};
 use super::read::Response;
+use super::rising::rising;
 use super::visitors::{Embeddings, covered};
 use super::{Job, Report, is_lane};
 use crate::plan::{Engine, Order, Scan, SpineRow, Values, When};
@@ -110,22 +111,12 @@ pub(crate) async fn items(
 }
 
 /// Distinct versions that rise in every partition, and their places. One table's heads only move
-/// forward, so one version covers what any smaller one does; what is behind the version before it in
-/// some partition (another table's, say) is left out, and only that.
+/// forward, so one version covers what any smaller one does; what does not rise with most of the others
+/// (another table's, say) is left out, and only that.
 pub(super) fn versions(seen: &[Option<Seen>]) -> (Vec<Vec<Offset>>, HashMap<Vec<Offset>, usize>) {
-    let mut versions: Vec<Vec<Offset>> =
-        seen.iter().flatten().map(|seen| seen.positions.clone()).collect();
-    versions.sort();
-    versions.dedup();
-    let mut rising: Vec<Vec<Offset>> = Vec::with_capacity(versions.len());
-    for version in versions {
-        let covers = |last: &Vec<Offset>| last.iter().zip(&version).all(|(a, b)| a <= b);
-        if rising.last().is_none_or(covers) {
-            rising.push(version);
-        }
-    }
-    let places = rising.iter().cloned().zip(0..).collect();
-    (rising, places)
+    let versions = rising(seen.iter().flatten().map(|seen| seen.positions.clone()).collect());
+    let places = versions.iter().cloned().zip(0..).collect();
+    (versions, places)
 }
 
 /// Reads `records` for the rows of `spine`.

@@ -27,7 +27,11 @@ struct Wanted<'a> {
 #[derive(Default)]
 pub(super) struct Embeddings {
     pub(super) all: Vec<Arc<dyn Embedding>>,
-    places: HashMap<String, Option<u16>>,
+    /// By digest.
+    places: HashMap<String, u16>,
+    /// (embedding, bundle) that are gone or do not belong together. Another response's bundle may hold
+    /// the same vectors, so an embedding alone is never given up.
+    gone: HashSet<(String, String)>,
 }
 
 pub(super) async fn compare(
@@ -155,18 +159,23 @@ impl Embeddings {
             return Some(None);
         }
         if let Some(place) = self.places.get(digest) {
-            return place.map(Some);
+            return Some(Some(*place));
         }
-        let bundle = response.served.response.as_ref().map(|response| response.bundle.as_str());
-        let embedding = bundle
-            .and_then(|bundle| (job.bundle)(bundle))
+        let bundle = &response.served.response.as_ref()?.bundle;
+        let pair = (digest.clone(), bundle.clone());
+        if self.gone.contains(&pair) {
+            return None;
+        }
+        let embedding = (job.bundle)(bundle)
             .and_then(|bundle| bundle.embedding())
             .filter(|embedding| hex(&embedding.digest()) == *digest);
-        let place = embedding.map(|embedding| {
-            self.all.push(embedding);
-            (self.all.len() - 1) as u16
-        });
+        let Some(embedding) = embedding else {
+            self.gone.insert(pair);
+            return None;
+        };
+        let place = self.all.len() as u16;
+        self.all.push(embedding);
         self.places.insert(digest.clone(), place);
-        place.map(Some)
+        Some(Some(place))
     }
 }

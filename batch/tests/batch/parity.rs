@@ -30,6 +30,9 @@ use super::values::{engine, partition_at, run, served};
 
 const ITEMS: usize = 12;
 const PER_SOURCE: usize = 10;
+/// Candidates of an answer, and how many of them are served.
+const POOL: usize = 8;
+const K: usize = 6;
 
 struct Scored {
     model: CompiledModel,
@@ -93,6 +96,34 @@ fn read(
         outcome: outcome.into(),
         watermark_us: partition_at(log, lanes, partition, next).head().watermark.0,
     }
+}
+
+/// The answer that says what the record says.
+fn answered(candidates: &[v1::ServedCandidate]) -> Vec<v1::RecommendedItem> {
+    let item = |candidate: &v1::ServedCandidate| v1::RecommendedItem {
+        item_id: candidate.item_id.clone(),
+        position: candidate.position,
+        score: candidate.score,
+        ..Default::default()
+    };
+    candidates.iter().filter(|candidate| candidate.position > 0).map(item).collect()
+}
+
+/// Takes scores and inputs from every candidate and serves them in this order.
+pub(crate) fn unscore(served: &mut v1::Served, order: &[String]) {
+    let place = |id: &String| order.iter().position(|item| item == id).unwrap();
+    served.candidates.sort_by_key(|candidate| place(&candidate.item_id));
+    for (candidate, position) in served.candidates.iter_mut().zip(1..) {
+        candidate.position = if position > K as u32 { 0 } else { position };
+        candidate.score = None;
+        candidate.inputs.clear();
+    }
+    answer_as_recorded(served);
+}
+
+/// Says the same of record and answer: what the candidates' order and positions are now.
+fn answer_as_recorded(served: &mut v1::Served) {
+    served.response.as_mut().unwrap().items = answered(&served.candidates);
 }
 
 impl World {
@@ -159,7 +190,7 @@ impl World {
         let vectors = candidates::Vectors::align(&self.indexes.catalogue, &*self.bundle.vectors);
         let sources = &self.bundle.model.model.sources;
         let pool: Pool =
-            pool::gather(sources, &self.indexes, Some(&vectors), &query, PER_SOURCE, 8).unwrap();
+            pool::gather(sources, &self.indexes, Some(&vectors), &query, PER_SOURCE, POOL).unwrap();
 
         // The table covers a little less than the visitor's head, differently per partition.
         let table_as_of = as_of / 1_000_000 * 1_000_000;
@@ -187,11 +218,14 @@ impl World {
         let (inputs, failed) = self.bundle.model.evaluate(&joined);
         assert!(failed.is_empty());
         let width = self.bundle.model.model.inputs.len();
-        let candidates = (0..pool.len()).map(|row| {
+        let scores = self.bundle.score(&inputs, pool.len());
+        let mut best_first: Vec<usize> = (0..pool.len()).collect();
+        best_first.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        let candidates = best_first.iter().zip(1..).map(|(&row, position)| {
             let inputs = inputs[row * width..][..width].to_vec();
             v1::ServedCandidate {
                 item_id: self.indexes.catalogue.id(pool.items[row]).to_string(),
-                position: row as u32 + 1,
+                position: if position > K as u32 { 0 } else { position },
                 inclusion_probability: 1.0,
                 item_features: items[row].clone(),
                 sources: pool
@@ -207,15 +241,18 @@ impl World {
                 inputs,
             }
         });
+        let candidates: Vec<v1::ServedCandidate> = candidates.collect();
         v1::Served {
-            candidates: candidates.collect(),
             request: Some(v1::RecommendRequest { visitor_id: visitor, ..Default::default() }),
             response: Some(v1::RecommendResponse {
                 request_id: format!("r{n}"),
                 as_of_us: as_of,
                 bundle: "bundle".into(),
+                tracking_token: format!("token-{n}"),
+                items: answered(&candidates),
                 ..Default::default()
             }),
+            candidates,
             visitor_reads: reads,
             item_table_reads: table_reads,
             item_table_as_of_us: table_as_of,
@@ -225,6 +262,22 @@ impl World {
             embedding: "07".repeat(32),
             ..Default::default()
         }
+    }
+
+    /// The items of a record by the strength of their hits, ties by the indexes' order.
+    pub(crate) fn in_order_of_fusion(&self, served: &v1::Served) -> Vec<String> {
+        let mut fused: Vec<(f64, u32, &String)> = served
+            .candidates
+            .iter()
+            .map(|candidate| {
+                let gain =
+                    |hit: &v1::SourceHit| pool::weight(&hit.source) / (20.0 + f64::from(hit.rank));
+                let item = self.indexes.catalogue.ordinal(&candidate.item_id).unwrap();
+                (candidate.sources.iter().map(gain).sum(), item, &candidate.item_id)
+            })
+            .collect();
+        fused.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        fused.into_iter().map(|(_, _, id)| id.clone()).collect()
     }
 
     /// Puts a changed record in the place of response `n`.
@@ -328,6 +381,116 @@ fn what_was_served_is_what_the_log_gives_and_one_changed_bit_is_found() {
     found("user_", &|served| {
         served.response.as_mut().unwrap().as_of_us += 3 * 3_600 * shop::SECOND_US;
     });
+}
+
+/// Swaps the candidates at two places, which take each other's position.
+fn swap(served: &mut v1::Served, a: usize, b: usize) {
+    let candidates = &mut served.candidates;
+    candidates.swap(a, b);
+    let position = candidates[a].position;
+    candidates[a].position = candidates[b].position;
+    candidates[b].position = position;
+    answer_as_recorded(served);
+}
+
+#[test]
+fn the_order_of_the_list_is_the_selectors_and_the_answer_is_the_record() {
+    let world = World::new(15);
+    let report = |change: &dyn Fn(&mut v1::Served)| {
+        world.change(5, change);
+        let report = world.parity();
+        world.restore();
+        report
+    };
+    let found = |change: &dyn Fn(&mut v1::Served), what: &str| {
+        let report = report(change);
+        assert_eq!(report.mismatched, 1, "{what}: {report:#?}");
+        assert_eq!(report.mismatches[0].request_id, "r5");
+        assert!(report.mismatches[0].what.contains(what), "{what}: {report:#?}");
+    };
+    let whole = world.parity();
+    assert_eq!((whole.mismatched, whole.skipped.len()), (0, 0), "{whole:#?}");
+
+    // By score, the served ones among themselves and before what was left out.
+    found(&|served| swap(served, 0, 1), "place 1 of the answer");
+    found(&|served| swap(served, 2, 4), "place 3 of the answer");
+    found(&|served| swap(served, K - 1, K), "place 6 of the answer");
+    // The answer is not what the record says.
+    found(&|served| served.response.as_mut().unwrap().items.swap(0, 1), "the list of the answer");
+    found(&|served| drop(served.response.as_mut().unwrap().items.pop()), "the list of the answer");
+    let score = |served: &mut v1::Served| {
+        let item = &mut served.response.as_mut().unwrap().items[1];
+        item.score = item.score.map(|score| f32::from_bits(score.to_bits() ^ 1));
+    };
+    found(&score, "the list of the answer");
+    // Nothing was recorded, but something was answered.
+    found(&|served| served.candidates.clear(), "the list of the answer");
+
+    // Nothing in both is an answer like any other: its list is compared, and nothing is skipped.
+    let empty = report(&|served| {
+        served.candidates.clear();
+        answer_as_recorded(served);
+    });
+    assert_eq!((empty.mismatched, empty.skipped.len(), empty.responses), (0, 0, 12), "{empty:#?}");
+    let without = report(&|served| {
+        served.candidates.clear();
+        answer_as_recorded(served);
+        served.visitor_reads.clear();
+        served.visitor_features.clear();
+    });
+    assert!(without.values < empty.values && empty.values < whole.values);
+}
+
+/// What no model scored has the order of the sources, and a fallback's that of the trending list.
+#[test]
+fn an_answer_without_scores_is_in_the_order_of_its_sources() {
+    let world = World::new(16);
+    let (_, before) = &world.responses[5];
+    let catalogue = &world.indexes.catalogue;
+    let fused = world.in_order_of_fusion(before);
+    let trending: Vec<&str> =
+        world.indexes.trending.iter().map(|entry| &**catalogue.id(entry.item)).collect();
+    let by_score: Vec<String> = before.candidates.iter().map(|c| c.item_id.clone()).collect();
+    let of_recorded = |ids: &[&str]| {
+        let ids = ids.iter().map(|id| (*id).to_owned()).filter(|id| by_score.contains(id));
+        ids.collect::<Vec<_>>()
+    };
+    assert_ne!(of_recorded(&trending), fused, "else the test says little");
+    assert_ne!(by_score, fused, "else the test says little");
+    let trending = of_recorded(&trending);
+    for (tier, order) in [(v1::Tier::Heuristic, &fused), (v1::Tier::Popular, &trending)] {
+        for swapped in [false, true] {
+            world.change(5, |served| {
+                served.response.as_mut().unwrap().set_tier(tier);
+                unscore(served, order);
+                if swapped {
+                    swap(served, 1, 2);
+                }
+            });
+            let report = world.parity();
+            let places: Vec<&str> = report.mismatches.iter().map(|m| m.what.as_str()).collect();
+            let expected: &[&str] = if swapped { &["place 2 of the answer"] } else { &[] };
+            assert_eq!(places, expected, "{tier:?}");
+            assert_eq!(report.skipped, BTreeMap::from([("unscored", 1)]));
+            world.restore();
+        }
+    }
+}
+
+/// One response's bundle is gone; others have the same vectors in a bundle that is there.
+#[test]
+fn vectors_that_one_bundle_lacks_are_looked_for_in_the_next() {
+    let world = World::new(17);
+    let lanes = world.bundle.joiner.visitor_lanes().len() as u64;
+    for n in 0..12 {
+        world.change(n, |served| served.response.as_mut().unwrap().bundle = "another".into());
+        let report = world.parity();
+        // Its own scores, and its features where no response before it had these vectors.
+        let gone = report.skipped.get("bundle_gone").copied().unwrap_or(0);
+        assert!((1..=lanes + 1).contains(&gone), "response {n}: {report:#?}");
+        assert_eq!((report.skipped.len(), report.mismatched), (1, 0), "{report:#?}");
+        world.restore();
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use record::EventTime;
 use wire::v1;
 use wire::v1::lane_read::Outcome;
 
-use super::parity::World;
+use super::parity::{World, unscore};
 use super::shop::{self, DAY_US, START_US};
 use super::values::{engine, run};
 
@@ -29,14 +29,6 @@ fn known() -> BTreeSet<String> {
         reasons.extend(uses.map(|rest| rest.split('"').next().unwrap().to_owned()));
     }
     reasons
-}
-
-/// Takes scores and inputs from every candidate.
-fn unscore(served: &mut v1::Served) {
-    for candidate in &mut served.candidates {
-        candidate.inputs.clear();
-        candidate.score = None;
-    }
 }
 
 #[test]
@@ -61,9 +53,10 @@ fn what_cannot_be_compared_is_counted_under_its_reason() {
         let degraded = v1::Degradation { stage: "source/covisit".into(), cause: "late".into() };
         served.response.as_mut().unwrap().degradations.push(degraded);
     });
-    skipped(&[("unscored", 1)], &unscore);
+    let order = world.in_order_of_fusion(&world.responses[3].1);
+    skipped(&[("unscored", 1)], &|served| unscore(served, &order));
     skipped(&[("no_bundle", 1)], &|served| {
-        unscore(served);
+        unscore(served, &order);
         served.embedding.clear();
         served.response.as_mut().unwrap().bundle.clear();
         // Without item vectors there is no interest vector either.
@@ -91,6 +84,11 @@ fn what_cannot_be_compared_is_counted_under_its_reason() {
     // One partition of one lane from a later table: no order of commits passes through that.
     let later = world.responses[9].1.item_table_reads[4].clone();
     skipped(&[("item_table_went_back", 1)], &|served| served.item_table_reads[4] = later.clone());
+
+    let lane = later.lane.clone();
+    skipped(&[("no_item_table_read", 1)], &|served| {
+        served.item_table_reads.retain(|read| read.lane != lane);
+    });
 
     world.log.change("served", world.responses[3].0, b"no message \xff".to_vec());
     let report = world.parity();

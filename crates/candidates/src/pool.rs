@@ -38,6 +38,18 @@ pub fn strength(source: &str, hit: &Hit) -> f64 {
     weight(source) / (DAMPING + f64::from(hit.rank))
 }
 
+/// A candidate's place in the fusion: the sum over its hits, in the order of the sources.
+#[must_use]
+pub fn total_strength<'a>(hits: impl IntoIterator<Item = (&'a str, &'a Hit)>) -> f64 {
+    hits.into_iter().fold(0.0, |total, (source, hit)| total + strength(source, hit))
+}
+
+/// The order of fusion, of (sum of the hits' strengths, ordinal in the catalogue).
+#[must_use]
+pub fn order(a: &(f64, u32), b: &(f64, u32)) -> std::cmp::Ordering {
+    b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
+}
+
 /// Runs `sources` with at most `per_source` hits each and fuses them into at most `limit` candidates.
 ///
 /// # Errors
@@ -74,7 +86,7 @@ pub fn fuse(lists: Vec<(String, Vec<Hit>)>, limit: usize) -> Pool {
             }
         }
     }
-    fused.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    fused.sort_unstable_by(order);
     fused.truncate(limit);
     let items: Vec<u32> = fused.into_iter().map(|(_, item)| item).collect();
     let rows: hashbrown::HashMap<u32, usize> =
@@ -128,5 +140,31 @@ impl Pool {
             .iter()
             .zip(&self.hits)
             .filter_map(move |(name, column)| Some((name.as_str(), column[row].as_ref()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hit(item: u32, rank: u32) -> Hit {
+        Hit { item, score: 1.0 / f64::from(rank), rank, share: 1.0 }
+    }
+
+    #[test]
+    fn what_a_candidate_carries_says_where_the_fusion_puts_it() {
+        let sources = ["covisit", "sessions", "trending", "recent"];
+        let lists = sources.iter().zip(0u32..).map(|(source, at)| {
+            let ranks = (1..=30u32).map(|rank| hit((rank * (7 + at)) % 31, rank));
+            ((*source).to_owned(), ranks.collect())
+        });
+        let pool = fuse(lists.collect(), 100);
+        let mut placed: Vec<(f64, u32)> = (0..pool.len())
+            .map(|row| (total_strength(pool.hits_of(row)), pool.items[row]))
+            .collect();
+        assert!(placed.len() > 25 && placed.windows(2).any(|pair| pair[0].0 > pair[1].0));
+        placed.reverse();
+        placed.sort_unstable_by(order);
+        assert!(placed.iter().map(|(_, item)| *item).eq(pool.items.iter().copied()));
     }
 }
