@@ -1,6 +1,6 @@
 //! What visitors did, in order: read once from the log, used for sequences, sessions and spines.
 //!
-//! Holds about 40 bytes an admitted event, and each id once.
+//! Holds about 40 bytes an admitted event, 24 more where it followed from an answer, and each id once.
 
 mod sequences;
 mod sessions;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int64Type, UInt32Type, UInt64Type};
 use candidates::joined_row::ITEM_ENTITY;
-use definitions::{Definitions, Lane, Operation};
+use definitions::{ColumnType, Definitions, Lane, Operation};
 use fold::Ledger;
 use hashbrown::HashMap;
 use record::{EventTime, Offset, Partition};
@@ -41,7 +41,22 @@ pub struct History {
     pub kinds: Vec<Arc<str>>,
     /// Visitor by visitor, each in the total order.
     pub events: Vec<Event>,
+    /// Events that followed from an answer, by token, then in the total order; none where the source
+    /// has no column [`TRACKING_TOKEN`].
+    tracked: Vec<Tracked>,
 }
+
+/// An event that said which answer it followed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tracked {
+    /// 16 bytes of BLAKE3 of the token, so that memory does not depend on what was sent.
+    token: [u8; 16],
+    /// Into [`History::events`].
+    event: usize,
+}
+
+/// The column of a source that says which answer an event followed from.
+pub const TRACKING_TOKEN: &str = "tracking_token";
 
 /// An admitted event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,8 +134,9 @@ impl History {
         let (lane, item) = visitors(definitions)?;
         let extent = records.extent(&lane.source.topic).await?;
         let mut extra = vec![item];
-        let kind = lane.source.column("kind").map(|column| extra.push_at(column));
-        let session = lane.source.column("session_id").map(|column| extra.push_at(column));
+        let mut text_of = |name| text_column(&lane, name).map(|column| extra.push_at(column));
+        let (kind, session) = (text_of("kind"), text_of("session_id"));
+        let token = text_of(TRACKING_TOKEN);
         let scan = Scan {
             records: records.clone(),
             extent: extent.clone(),
@@ -131,7 +147,7 @@ impl History {
         };
         let (mut visitors, mut items, mut kinds) = (Ids::default(), Ids::default(), Ids::default());
         let mut sessions = (u32::MAX, Ids::default());
-        let mut events = Vec::new();
+        let (mut events, mut tracked) = (Vec::new(), Vec::new());
         let each = |batch: &arrow::array::RecordBatch, first: usize| {
             let text = |n: usize| batch.column(first + n).as_string::<i32>();
             let keys = batch.column(0).as_string::<i32>();
@@ -148,6 +164,11 @@ impl History {
                 }
                 let session = session.map(text).filter(|ids| ids.is_valid(row));
                 let session = session.map(|ids| sessions.1.place(ids.value(row)) + 1);
+                let token = token.map(text).filter(|tokens| tokens.is_valid(row));
+                if let Some(token) = token.map(|tokens| tokens.value(row)).filter(|t| !t.is_empty())
+                {
+                    tracked.push(Tracked { token: digest(token), event: events.len() });
+                }
                 let kind = kind
                     .map_or("", |n| if text(n).is_valid(row) { text(n).value(row) } else { "" });
                 events.push(Event {
@@ -171,7 +192,19 @@ impl History {
             ledger.dead_lettered += part.dead_lettered;
         }
         let (visitors, items, kinds) = (visitors.ids, items.ids, kinds.ids);
-        Ok(Self { lane, extent, ledger, visitors, items, kinds, events })
+        tracked.sort_unstable_by_key(|of: &Tracked| {
+            let event: &Event = &events[of.event];
+            (of.token, event.at, event.partition, event.offset)
+        });
+        Ok(Self { lane, extent, ledger, visitors, items, kinds, events, tracked })
+    }
+
+    /// The events that followed from the answer with this token, in the total order.
+    pub fn tracked(&self, token: &str) -> impl Iterator<Item = &Event> {
+        let token = digest(token);
+        let first = self.tracked.partition_point(|of| of.token < token);
+        let of_token = self.tracked[first..].iter().take_while(move |of| of.token == token);
+        of_token.map(|of| &self.events[of.event])
     }
 
     /// Times of the first and the last event, if there are any.
@@ -221,6 +254,18 @@ impl History {
         }
         positions
     }
+}
+
+/// A column of text, if the lane's source has one of that name.
+pub(crate) fn text_column(lane: &Lane, name: &str) -> Option<usize> {
+    let column = lane.source.column(name)?;
+    (lane.source.columns[column].column_type == ColumnType::String).then_some(column)
+}
+
+fn digest(token: &str) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&blake3::hash(token.as_bytes()).as_bytes()[..16]);
+    digest
 }
 
 /// The first microsecond of a time's day, UTC.

@@ -1,9 +1,14 @@
-//! Training sets *as served*: for each response the candidates that it recorded, the features at the
-//! positions that it recorded, and what the visitor did next within a window.
+//! Training sets *as served*: for each response the candidates that it served, the features at the
+//! positions that it recorded, and the first event within a window that followed from it.
 //!
 //! Features are computed again from the log, by the plan that parity runs; source hits are the
-//! record's. A response counts only when its window is closed: nothing that happens later, or arrives
-//! late, can change its labels.
+//! record's. An event follows from a response when it carries the response's tracking token (column
+//! `tracking_token` of its source): another list with the same item, or a click from elsewhere, is no
+//! outcome of it. A response counts only when its window is closed: nothing that happens later, or
+//! arrives late, can change its labels.
+//!
+//! Candidates that were recorded but not served are no rows: nobody saw them, so nothing says that they
+//! were not wanted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +26,7 @@ use wire::v1;
 use super::manifest::{Made, Tally};
 use super::write::{Example, Writer};
 use super::{Report, Towers, finish, start};
-use crate::history::{Event, History, day_of};
+use crate::history::{History, TRACKING_TOKEN, day_of, text_column};
 use crate::parity::replay::{self, Replayed};
 use crate::parity::{self, Job, Response};
 use crate::plan::Engine;
@@ -44,12 +49,13 @@ impl Default for Settings {
     }
 }
 
-/// Assembles an as-served training set under `root`. Responses that cannot be replayed, were made with
+/// Assembles an as-served training set under `root`. The history's source must have a column
+/// `tracking_token`, which events that followed from a list carry. Responses that cannot be replayed, were made with
 /// other item vectors than `towers`, or whose window is still open are left out and counted in the
 /// parity report that comes back beside the set's own.
 ///
 /// # Errors
-/// When no response can be learned from, or records, plan or disk fail.
+/// When the source has no such column, when no response can be learned from, or records, plan or disk fail.
 pub async fn assemble(
     engine: &Engine,
     job: &Job,
@@ -59,6 +65,17 @@ pub async fn assemble(
     towers: Option<&Towers>,
     settings: &Settings,
 ) -> Result<(Report, parity::Report), Error> {
+    if text_column(&history.lane, TRACKING_TOKEN).is_none() {
+        return Err(Error::Missing {
+            what: format!(
+                "source {} has no text column `tracking_token`",
+                history.lane.source.name
+            ),
+            remedy: "add `tracking_token = { type = \"string\", optional = true }` to its columns and \
+                     send the response's token with what follows from a list; or train with the clock \
+                     event-time",
+        });
+    }
     let model = definitions.compile_model(&settings.model)?;
     let joiner = Joiner::new(definitions, &model, &definitions.lanes())?;
     let mut counted = parity::Report::default();
@@ -77,6 +94,9 @@ pub async fn assemble(
         counted.skip(reason);
         false
     });
+    for response in &mut responses {
+        response.served.candidates.retain(|candidate| candidate.position > 0);
+    }
     responses.sort_by_key(|r| (r.as_of_us(), r.partition, r.offset));
     let left_out = responses.len().saturating_sub(settings.responses_max);
     responses.drain(..left_out);
@@ -92,7 +112,6 @@ pub async fn assemble(
     for lane in joiner.item_lanes() {
         items.push(replay::items(engine, job, lane, &responses, &mut counted).await?);
     }
-    let next = Outcomes::of(history);
     let (aside, mut tally) = (start(root, &settings.model)?, Tally::default());
     let mut writer = Writer::create(&aside, &model.model.inputs)?;
     let same_indexes = |a: &Response, b: &Response| {
@@ -111,7 +130,7 @@ pub async fn assemble(
         for (response, n) in day.iter().zip(rows) {
             // What cannot be replayed was counted where that was found out.
             let Some(visitor) = visitor(&visitors, n)? else { continue };
-            let Some((kind, target)) = next.target(history, response, settings.window_us) else {
+            let Some((kind, target)) = target(history, response, settings.window_us) else {
                 tally.without_target += 1;
                 continue;
             };
@@ -161,32 +180,20 @@ fn closed_to(history: &History, window_us: i64) -> i64 {
     watermark.saturating_sub(window_us + 2 * history.lane.source.allowed_lateness_us)
 }
 
-/// Events of each visitor.
-struct Outcomes<'a>(HashMap<&'a str, &'a [Event]>);
-
-impl<'a> Outcomes<'a> {
-    fn of(history: &'a History) -> Self {
-        let by_visitor = history.events.chunk_by(|a, b| a.visitor == b.visitor);
-        let name = |events: &[Event]| &*history.visitors[events[0].visitor as usize];
-        Self(by_visitor.map(|events| (name(events), events)).collect())
+/// The first event within the window that followed from the response and is on one of its candidates:
+/// its kind and the candidate's row.
+fn target(history: &History, response: &Response, window_us: i64) -> Option<(Arc<str>, usize)> {
+    let token = &response.served.response.as_ref()?.tracking_token;
+    if token.is_empty() {
+        return None;
     }
-
-    /// The first event within the window on a candidate: its kind and the candidate's row.
-    fn target(
-        &self,
-        history: &History,
-        response: &Response,
-        window_us: i64,
-    ) -> Option<(Arc<str>, usize)> {
-        let from = EventTime(response.as_of_us());
-        let events = self.0.get(response.visitor())?.iter();
-        let mut within = events.filter(|e| e.at > from && e.at <= from.plus(window_us));
-        within.find_map(|event| {
-            let item = &*history.items[event.item as usize];
-            let row = response.served.candidates.iter().position(|c| c.item_id == item)?;
-            Some((Arc::clone(&history.kinds[usize::from(event.kind)]), row))
-        })
-    }
+    let from = EventTime(response.as_of_us());
+    let mut within = history.tracked(token).filter(|e| e.at > from && e.at <= from.plus(window_us));
+    within.find_map(|event| {
+        let item = &*history.items[event.item as usize];
+        let row = response.served.candidates.iter().position(|c| c.item_id == item)?;
+        Some((Arc::clone(&history.kinds[usize::from(event.kind)]), row))
+    })
 }
 
 fn visitor(lanes: &[Replayed], response: usize) -> Result<Option<Vec<Vec<Value>>>, Error> {

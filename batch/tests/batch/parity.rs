@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::AsArray as _;
-use arrow::datatypes::{Float32Type, Int64Type};
+use arrow::datatypes::{Float32Type, Int64Type, UInt8Type};
 use batch::Records;
 use batch::examples::{Towers, as_served};
 use batch::history::History;
@@ -76,6 +76,9 @@ pub(crate) struct World {
     indexes: Arc<Indexes>,
     /// Where each response lies in topic `served`, with its record.
     pub(crate) responses: Vec<((u32, u64), v1::Served)>,
+    /// Whether responses are given an hour apart after the day that the log holds, so that what follows
+    /// from them is not late; else within it.
+    is_later: bool,
 }
 
 fn read(
@@ -128,6 +131,10 @@ fn answer_as_recorded(served: &mut v1::Served) {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
+        Self::open(seed, false)
+    }
+
+    pub(crate) fn open(seed: u64, is_later: bool) -> Self {
         let log = Arc::new(shop::log());
         shop::fill(&log, seed, 400, 8, ITEMS, 1);
         let definitions = shop::definitions();
@@ -136,7 +143,8 @@ impl World {
             History::read(&engine(), &records, &definitions, Arc::new(|_| ())).await.unwrap()
         });
         let indexes = Arc::new(indexes::at(&history, EventTime(START_US + DAY_US / 2)));
-        let mut world = Self { log, bundle: bundle(&definitions), indexes, responses: Vec::new() };
+        let (bundle, responses) = (bundle(&definitions), Vec::new());
+        let mut world = Self { log, bundle, indexes, responses, is_later };
         for n in 0..12 {
             let served = world.response(n, true);
             let visitor = format!("v{}", n % 9);
@@ -152,7 +160,10 @@ impl World {
         // One visitor more than there are: absent from the store.
         let visitor = format!("v{}", n % 9);
         let share = 0.4 + 0.05 * n as f64;
-        let as_of = START_US + (DAY_US as f64 * share) as i64;
+        let as_of = match self.is_later {
+            false => START_US + (DAY_US as f64 * share) as i64,
+            true => START_US + DAY_US + (n as i64 + 1) * 3_600 * shop::SECOND_US,
+        };
         let (mut reads, mut rows) = (Vec::new(), Vec::new());
         for lane in joiner.visitor_lanes() {
             let partition = record::partition_for_key(visitor.as_bytes(), PARTITIONS as u32).0;
@@ -508,52 +519,162 @@ fn a_changed_record_of_the_log_is_found() {
     assert!(world.parity().mismatched > 0);
 }
 
-/// The as-served training set is the record's own inputs, computed again from the log, with what the
-/// visitor did next.
-#[test]
-fn an_as_served_training_set_has_the_inputs_that_the_model_saw() {
-    let world = World::new(14);
-    let definitions = shop::definitions();
+/// What a visitor did after an answer: response, kind, item, microseconds after it, token.
+pub(crate) type Followed<'a> = (usize, &'a str, String, i64, &'a str);
+
+impl World {
+    /// Appends what followed, and a click in each partition so much later that every window is closed.
+    pub(crate) fn arrive(&self, followed: &[Followed<'_>], window_us: i64) {
+        let mut clicks = Vec::new();
+        for (n, (response, kind, item, after_us, token)) in followed.iter().enumerate() {
+            let served = &self.responses[*response].1;
+            let at = served.response.as_ref().unwrap().as_of_us + after_us;
+            let visitor = served.request.as_ref().unwrap().visitor_id.clone();
+            let token = match *token {
+                "" => String::new(),
+                token => format!(r#","tracking_token":"{token}""#),
+            };
+            let json = format!(
+                r#"{{"event_id":"o{n}","event_time":{at},"visitor_id":"{visitor}","kind":"{kind}","item_id":"{item}"{token}}}"#
+            );
+            clicks.push((at, visitor, json));
+        }
+        clicks.sort();
+        for (at, visitor, json) in clicks {
+            self.log.put("clickstream", &visitor, json.into_bytes(), at / 1000);
+        }
+        let end = START_US + 3 * DAY_US + window_us;
+        let mut closed = [false; PARTITIONS];
+        for n in 0..100 {
+            let visitor = format!("closing{n}");
+            let partition = record::partition_for_key(visitor.as_bytes(), PARTITIONS as u32).0;
+            if !std::mem::replace(&mut closed[partition as usize], true) {
+                shop::click(&self.log, &visitor, &visitor, "i0", "view", end, end / 1000);
+            }
+        }
+        assert!(closed.iter().all(|closed| *closed));
+    }
+}
+
+struct Row {
+    at_us: i64,
+    item: String,
+    labels: [u8; 3],
+    inputs: Vec<u32>,
+}
+
+fn as_served_set(
+    world: &World,
+    definitions: &Definitions,
+    window_us: i64,
+) -> Result<(batch::examples::Report, Report, Vec<Row>), batch::Error> {
     let towers = Towers {
         embedding: world.bundle.vectors.clone(),
         query: Arc::new(<[f32]>::to_vec),
         trained_to: EventTime(START_US),
     };
     let dir = tempfile::tempdir().unwrap();
-    let settings = as_served::Settings { window_us: DAY_US / 8, ..Default::default() };
+    let settings = as_served::Settings { window_us, ..Default::default() };
     let (report, counted) = run(async {
         let records = Records::Log(world.log.clone());
         let history =
-            History::read(&engine(), &records, &definitions, Arc::new(|_| ())).await.unwrap();
+            History::read(&engine(), &records, definitions, Arc::new(|_| ())).await.unwrap();
         let job = world.job();
         let root = dir.path();
-        as_served::assemble(&engine(), &job, &definitions, &history, root, Some(&towers), &settings)
+        as_served::assemble(&engine(), &job, definitions, &history, root, Some(&towers), &settings)
             .await
-            .unwrap()
-    });
-    assert!(report.positions >= 3, "{report:?} {counted:?}");
-    let open = counted.skipped["window_open"];
-    assert!(open > 0, "the last responses' outcomes are not known yet");
-    assert_eq!(report.positions + report.positions_without_target + open, 12);
+    })?;
     let file = std::fs::File::open(report.dir.join("examples.parquet")).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
-    let mut rows = 0;
+    let mut rows = Vec::new();
     for batch in reader.map(Result::unwrap) {
         let times = batch.column(1).as_primitive::<Int64Type>();
         let items = batch.column(2).as_string::<i32>();
+        let label = |n: usize| batch.column(n).as_primitive::<UInt8Type>().clone();
+        let labels = [label(3), label(4), label(5)];
         for row in 0..batch.num_rows() {
-            let mut served = world.responses.iter().map(|(_, served)| served);
-            let of_row =
-                |s: &&v1::Served| s.response.as_ref().unwrap().as_of_us == times.value(row);
-            let served = served.find(of_row).unwrap();
-            let candidate =
-                served.candidates.iter().find(|c| c.item_id == items.value(row)).unwrap();
             let inputs =
                 batch.columns()[6..].iter().map(|c| c.as_primitive::<Float32Type>().value(row));
-            let inputs: Vec<u32> = inputs.map(f32::to_bits).collect();
-            assert_eq!(inputs, candidate.inputs.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
-            rows += 1;
+            rows.push(Row {
+                at_us: times.value(row),
+                item: items.value(row).to_owned(),
+                labels: labels.each_ref().map(|labels| labels.value(row)),
+                inputs: inputs.map(f32::to_bits).collect(),
+            });
         }
     }
-    assert_eq!(rows, report.rows);
+    Ok((report, counted, rows))
+}
+
+/// The as-served training set is the record's own inputs, computed again from the log, with what
+/// followed from the answer.
+#[test]
+fn an_as_served_training_set_has_the_inputs_that_the_model_saw_and_what_followed_from_them() {
+    const WINDOW_US: i64 = 30 * 60 * 1_000_000;
+    let world = World::open(14, true);
+    let definitions = shop::definitions();
+    let id =
+        |response: usize, at: usize| world.responses[response].1.candidates[at].item_id.clone();
+    let minute = 60 * shop::SECOND_US;
+    // Two answers to two visitors that hold the same item.
+    let shared = (0..K)
+        .find_map(|a| (0..K).find(|b| id(3, *b) == id(4, a)).map(|b| (b, a)))
+        .expect("lists of popular items meet");
+    let outcomes = [
+        // The first that followed counts, whichever comes later.
+        (0, "view", id(0, 2), minute, "token-0"),
+        (0, "purchase", id(0, 1), 2 * minute, "token-0"),
+        // Found elsewhere: no token, though the item was on the list.
+        (1, "view", id(1, 0), minute, ""),
+        (1, "cart", id(1, 4), 3 * minute, "token-1"),
+        // Only without a token; and with somebody else's.
+        (2, "view", id(2, 0), minute, ""),
+        (2, "view", id(2, 0), minute + 1, "token-9999"),
+        // The same item in two answers: the click belongs to the one that it came from.
+        (4, "purchase", id(4, shared.1), minute, "token-4"),
+        // Recorded but never shown, then outside of the window, then before the answer.
+        (5, "view", id(5, K), minute, "token-5"),
+        (6, "view", id(6, 0), WINDOW_US + 1000, "token-6"),
+        (7, "view", id(7, 0), 0, "token-7"),
+        // To the end of the window.
+        (8, "view", id(8, 0), WINDOW_US, "token-8"),
+    ];
+    let targets = [
+        (0, id(0, 2), [1, 0, 0]),
+        (1, id(1, 4), [1, 1, 0]),
+        (4, id(4, shared.1), [1, 0, 1]),
+        (8, id(8, 0), [1, 0, 0]),
+    ];
+    let early = as_served_set(&world, &definitions, WINDOW_US).map(|_| ()).unwrap_err().to_string();
+    assert!(early.contains("no response can be learned from: {\"window_open\": 12}"), "{early}");
+    world.arrive(&outcomes, WINDOW_US);
+    let (report, counted, rows) = as_served_set(&world, &definitions, WINDOW_US).unwrap();
+    assert_eq!((report.positions, report.positions_without_target), (4, 8), "{counted:?}");
+    assert_eq!(rows.len() as u64, report.rows);
+    assert_eq!(rows.len(), 4 * K, "what was not served is no row");
+    for row in &rows {
+        let (n, served) = (0..12)
+            .map(|n| (n, &world.responses[n].1))
+            .find(|(_, s)| s.response.as_ref().unwrap().as_of_us == row.at_us)
+            .unwrap();
+        let candidate = served.candidates.iter().find(|c| c.item_id == row.item).unwrap();
+        assert!(candidate.position > 0);
+        assert_eq!(row.inputs, candidate.inputs.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
+        let target = targets.iter().find(|(of, item, _)| (*of, item) == (n, &row.item));
+        assert_eq!(row.labels, target.map_or([0; 3], |(_, _, labels)| *labels), "response {n}");
+    }
+}
+
+#[test]
+fn labels_need_the_column_that_says_which_answer_an_event_followed_from() {
+    let world = World::open(14, true);
+    let without = shop::changed("sources/clickstream.toml", |text| {
+        let lines = text.lines().filter(|line| !line.starts_with("tracking_token"));
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    let error = as_served_set(&world, &without, 1).map(|_| ()).unwrap_err();
+    assert!(matches!(error, batch::Error::Missing { .. }));
+    let text = error.to_string();
+    assert!(text.contains("source clickstream has no text column `tracking_token`"), "{text}");
+    assert!(text.contains("add `tracking_token = {"), "{text}");
 }

@@ -18,11 +18,16 @@ pub(crate) const START_US: i64 = 16_161 * DAY_US;
 pub(crate) const PARTITIONS: usize = 4;
 
 pub(crate) fn definitions() -> Definitions {
-    definitions_with("")
+    changed("", |text| text)
 }
 
 /// The demo shop's, with more inputs of the model.
 pub(crate) fn definitions_with(more_inputs: &str) -> Definitions {
+    changed("models/ranker.toml", |text| text + more_inputs)
+}
+
+/// The definitions with the text of one file changed.
+pub(crate) fn changed(path: &str, change: impl Fn(String) -> String) -> Definitions {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../feature-definitions");
     let paths = [
         "sources/clickstream.toml",
@@ -33,13 +38,11 @@ pub(crate) fn definitions_with(more_inputs: &str) -> Definitions {
         "groups/user_interest.toml",
         "models/ranker.toml",
     ];
-    let file = |path: &str| File {
-        path: path.to_owned(),
-        text: std::fs::read_to_string(format!("{root}/{path}")).unwrap(),
+    let file = |of: &str| {
+        let text = std::fs::read_to_string(format!("{root}/{of}")).unwrap();
+        File { path: of.to_owned(), text: if of == path { change(text) } else { text } }
     };
-    let mut files = paths.map(file);
-    files.last_mut().unwrap().text.push_str(more_inputs);
-    parse(&files).unwrap()
+    parse(&paths.map(file)).unwrap()
 }
 
 pub(crate) fn log() -> Memory {

@@ -4,7 +4,7 @@ mod client;
 mod layout;
 mod load;
 
-pub(crate) use client::{Asked, Clients, clicks};
+pub(crate) use client::{Asked, Clients, choice, clicks};
 pub(crate) use layout::side_by_side;
 pub(crate) use load::{Burst, burst};
 

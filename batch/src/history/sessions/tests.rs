@@ -40,6 +40,7 @@ fn history(events: &[(u32, u32, i64, u32)]) -> History {
     };
     let (lane, _) = super::super::visitors(&definitions()).unwrap();
     History {
+        tracked: Vec::new(),
         lane,
         extent: Extent { log: LogId([0; 16]), ends: vec![Offset(events.len() as u64)] },
         ledger: Ledger::default(),

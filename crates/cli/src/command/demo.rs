@@ -115,6 +115,9 @@ pub(super) async fn run(mut context: Context, seed: u64, fresh: bool) -> anyhow:
     let before = clients.recommend(clock, &shopper.id, K, Vec::new()).await?;
     let clicks = demo::clicks(&items, shopper.other, &shopper.id, clock.now().0);
     let after = clients.click_and_ask(clock, &shopper.id, K, clicks).await?;
+    // She follows the new list, which says so: what models learn from later.
+    let choice = demo::choice(&items, &after.response, &shopper.id, clock.now().0);
+    clients.click_and_ask(clock, &shopper.id, K, choice.into_iter().collect()).await?;
     let burst = demo::burst(&clients, clock, &visitors, REQUESTS, AT_ONCE).await?;
     let metrics = running.service.metrics.snapshot();
     drop(clients);

@@ -87,25 +87,43 @@ impl Clients {
     }
 }
 
+/// A click on the first item of a list, seconds after it: it carries the list's token, so that models
+/// can learn from what came of it.
+pub(crate) fn choice(
+    items: &[Item],
+    list: &v1::RecommendResponse,
+    visitor: &str,
+    now_us: i64,
+) -> Option<v1::Event> {
+    let first = &list.items.first()?.item_id;
+    let item = items.iter().find(|item| item.id == *first)?;
+    Some(event(item, visitor, &format!("demo-choice-{now_us}"), now_us, Some(&list.tracking_token)))
+}
+
 /// Three clicks on neighbouring items of a category, some seconds apart, ending now.
 pub(crate) fn clicks(items: &[Item], category: &str, visitor: &str, now_us: i64) -> Vec<v1::Event> {
     let of_category = items.iter().filter(|item| item.category == category && item.stock > 0);
     let chosen: Vec<&Item> = of_category.skip(10).take(3).collect();
-    let event = |(number, item): (i64, &&Item)| v1::Event {
-        source: "clickstream".to_owned(),
-        payload: json!({
-            "event_id": format!("demo-click-{now_us}-{number}"),
-            "event_time": now_us - (2 - number) * 4_000_000,
-            "visitor_id": visitor,
-            "session_id": format!("demo-{visitor}"),
-            "kind": "view",
-            "item_id": item.id,
-            "category": item.category,
-            "price_cents": item.price_cents,
-            "quantity": 1,
-        })
-        .to_string()
-        .into_bytes(),
+    let event = |(number, item): (i64, &&Item)| {
+        let id = format!("demo-click-{now_us}-{number}");
+        event(item, visitor, &id, now_us - (2 - number) * 4_000_000, None)
     };
     (0..).zip(&chosen).map(event).collect()
+}
+
+/// A view; `token` is that of the list that the item was chosen from.
+fn event(item: &Item, visitor: &str, id: &str, at_us: i64, token: Option<&str>) -> v1::Event {
+    let payload = json!({
+        "event_id": id,
+        "event_time": at_us,
+        "visitor_id": visitor,
+        "session_id": format!("demo-{visitor}"),
+        "kind": "view",
+        "item_id": item.id,
+        "category": item.category,
+        "price_cents": item.price_cents,
+        "quantity": 1,
+        "tracking_token": token,
+    });
+    v1::Event { source: "clickstream".to_owned(), payload: payload.to_string().into_bytes() }
 }
