@@ -46,6 +46,9 @@ pub struct Settings {
     pub rows_max: usize,
     /// Positions that are worked on at once.
     pub chunk: usize,
+    /// How long before a day begins its indexes were cut, in microseconds: as long as it takes until
+    /// indexes are built and served. From 0 up.
+    pub publish_lag_us: i64,
 }
 
 /// A visitor tower.
@@ -91,6 +94,7 @@ impl Default for Settings {
             pool_max: 200,
             rows_max: 200,
             chunk: 8192,
+            publish_lag_us: 0,
         }
     }
 }
@@ -140,7 +144,8 @@ pub async fn assemble(
     let mut tally = manifest::Tally::default();
     let mut done = 0;
     for day in positions.chunk_by(|a, b| a.day() == b.day()) {
-        let indexes = crate::indexes::at(history, EventTime(day[0].day()));
+        let cut = day[0].day().saturating_sub(settings.publish_lag_us);
+        let indexes = crate::indexes::at(history, EventTime(cut));
         store.publish(&indexes)?;
         let vectors =
             towers.map(|towers| candidates::Vectors::align(&indexes.catalogue, &*towers.embedding));

@@ -37,6 +37,9 @@ pub struct Manifest {
     pub spine_to_us: i64,
     /// Each day with its indexes.
     pub days: Vec<Day>,
+    /// How long before its day begins an index was cut, in microseconds. `None`: the indexes are those
+    /// that the responses were made with.
+    pub publish_lag_us: Option<i64>,
     /// Item vectors that interest vectors and the source `interest` used.
     pub embedding: Option<EmbeddingEntry>,
     /// Data files.
@@ -89,8 +92,9 @@ pub struct FileEntry {
 pub struct Sampling {
     /// Positions that a hash of their place in the log left out.
     pub positions_left_out: u64,
-    /// Rows of a position at most: the first ones in the order of fusion, and the target. `None` for
-    /// all of these: the rows are what a response recorded.
+    /// Rows of a position at most: the first ones in the order of fusion. A position whose target lies
+    /// behind them counts among those without a target. `None` for all of these: the rows are what a
+    /// response served.
     pub rows_max: Option<usize>,
     /// Hits of each source at most.
     pub per_source: Option<usize>,
@@ -188,6 +192,7 @@ impl Tally {
             spine_from_us: self.days.first().map_or(0, |day| day.spine_from_us),
             spine_to_us: self.days.last().map_or(0, |day| day.spine_to_us),
             days: self.days,
+            publish_lag_us: settings.map(|settings| settings.publish_lag_us),
             embedding: made.towers.map(|towers| EmbeddingEntry {
                 digest: hex(&towers.embedding.digest()),
                 trained_to_us: towers.trained_to.0,

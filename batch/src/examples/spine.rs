@@ -34,8 +34,9 @@ pub(super) fn positions(history: &History, settings: &Settings) -> (Vec<Position
     for event in &history.events {
         let was_seen = before.is_some_and(|before| before.visitor == event.visitor);
         before = Some(event);
-        // No index can precede the first day.
-        if was_seen && event.at >= settings.spine_from && day_of(event.at) > first_day {
+        // No cut can precede the first day.
+        let cut = day_of(event.at).saturating_sub(settings.publish_lag_us);
+        if was_seen && event.at >= settings.spine_from && cut > first_day {
             positions.push(Position { event: *event });
         }
     }

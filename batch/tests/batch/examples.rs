@@ -210,3 +210,33 @@ async fn inputs_that_fail_count_as_nothing_and_are_counted() {
     };
     assert_eq!(batches.iter().map(zero).sum::<u64>(), report.inputs_failed);
 }
+
+/// Indexes are cut as long before their day as they take to be published.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publish_lag_moves_the_cut_of_every_day_and_is_on_record() {
+    const HOUR_US: i64 = 3_600 * shop::SECOND_US;
+    let log = Arc::new(shop::log());
+    shop::fill(&log, 5, 1_200, 25, 30, 4);
+    let mut found = Vec::new();
+    for publish_lag_us in [0, 6 * HOUR_US, 26 * HOUR_US] {
+        let dir = tempfile::tempdir().unwrap();
+        let lagging = Settings { publish_lag_us, ..settings() };
+        let (history, report) = training_set(&log, dir.path(), &lagging).await;
+        let (manifest, _) = rows(&report);
+        assert_eq!(manifest.publish_lag_us, Some(publish_lag_us));
+        for day in &manifest.days {
+            let begins = day.spine_from_us.div_euclid(DAY_US) * DAY_US;
+            assert_eq!(day.index_cut_us, begins - publish_lag_us);
+            let indexes = Store::new(dir.path().join("indexes")).load(&day.index_digest);
+            assert_eq!(
+                indexes.unwrap().unwrap(),
+                batch::indexes::at(&history, EventTime(begins - publish_lag_us))
+            );
+        }
+        let digests: Vec<String> = manifest.days.iter().map(|d| d.index_digest.clone()).collect();
+        found.push((manifest.days.len(), digests, report.digest));
+    }
+    assert_eq!([found[0].0, found[1].0, found[2].0], [3, 3, 2], "a cut before all events is none");
+    assert_ne!(found[0].1, found[1].1);
+    assert_ne!(found[0].2, found[1].2);
+}

@@ -52,7 +52,13 @@ pub(crate) struct Train {
     pub(crate) positions_max: usize,
     /// How long after an answer an event is its outcome, in milliseconds (as served).
     pub(crate) outcome_window_ms: u64,
+    /// How long before a day begins the indexes that its examples see were cut, in milliseconds: as long
+    /// as it takes to publish them (event time).
+    pub(crate) publish_lag_ms: u64,
 }
+
+/// Thirty days: indexes that take longer are not made daily.
+const PUBLISH_LAG_MS_MAX: u64 = 30 * 86_400_000;
 
 /// How Kafka is used, where it is the log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,7 +122,12 @@ impl Kafka {
 
 impl Default for Train {
     fn default() -> Self {
-        Self { ranker_share: 0.35, positions_max: 60_000, outcome_window_ms: 30 * 60 * 1000 }
+        Self {
+            ranker_share: 0.35,
+            positions_max: 60_000,
+            outcome_window_ms: 30 * 60 * 1000,
+            publish_lag_ms: 0,
+        }
     }
 }
 
@@ -176,6 +187,10 @@ impl Settings {
             let remedy = "give milliseconds, such as 1800000";
             return Err(Invalid::new("train.outcome_window_ms", "is out of range", remedy));
         }
+        if self.train.publish_lag_ms > PUBLISH_LAG_MS_MAX {
+            let remedy = "give milliseconds up to 30 days, such as 3600000";
+            return Err(Invalid::new("train.publish_lag_ms", "is out of range", remedy));
+        }
         self.updater.check()?;
         self.item_table.check()?;
         self.service.check()
@@ -219,5 +234,12 @@ mod tests {
         assert_eq!(with("kafka://a", "embedded"), Err("log".to_owned()));
         assert_eq!(with("embeded", "embedded"), Err("log".to_owned()));
         assert_eq!(with("embedded", "memcached://c"), Err("store".to_owned()));
+        let lag = |publish_lag_ms| Settings {
+            train: Train { publish_lag_ms, ..Train::default() },
+            ..Settings::default()
+        };
+        assert_eq!(lag(PUBLISH_LAG_MS_MAX).check(), Ok(()));
+        let beyond = lag(PUBLISH_LAG_MS_MAX + 1).check().unwrap_err();
+        assert_eq!(beyond.key, "train.publish_lag_ms");
     }
 }

@@ -41,6 +41,7 @@ pub(super) async fn assemble(
         positions_max: settings.train.positions_max,
         per_source: settings.service.per_source,
         pool_max: settings.service.pool_max,
+        publish_lag_us: settings.train.publish_lag_ms as i64 * 1000,
         ..examples::Settings::default()
     };
     let made = examples::assemble(
