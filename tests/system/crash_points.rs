@@ -4,11 +4,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use embedded::crash::{POINTS, Point};
+use serde_json::Value;
 
 use crate::crashes::{Shopper, up};
 use crate::fresh::{assert_accounted, digests};
 use crate::stream::Stream;
-use crate::twofold::{Twofold, text};
+use crate::twofold::{Twofold, ledger, text};
 
 const SIGABRT: i32 = 6;
 
@@ -19,6 +20,8 @@ enum Passed {
     ByUp,
     /// `up`, and `update` over a stream with late records, which it appends to their topic.
     ByBoth,
+    /// `lanes remove`.
+    ByRemoval,
     Never(&'static str),
 }
 
@@ -38,9 +41,7 @@ fn passed(point: Point) -> Passed {
         Point::StateCommitAfterSync => Passed::Never(
             "no command that keeps data syncs commits: the log is synced, so a lost tail is replayed",
         ),
-        Point::StateRemoveAfterMark | Point::StateRemoveBeforeUnmark => {
-            Passed::Never("no command removes a lane")
-        }
+        Point::StateRemoveAfterMark | Point::StateRemoveBeforeUnmark => Passed::ByRemoval,
     }
 }
 
@@ -50,7 +51,7 @@ fn points(wanted: fn(&Passed) -> bool) -> impl Iterator<Item = Point> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abort_of_up_at_each_point_loses_nothing() {
-    for point in points(|passed| !matches!(passed, Passed::Never(_))) {
+    for point in points(|passed| matches!(passed, Passed::ByUp | Passed::ByBoth)) {
         let twofold = Twofold::new();
         let mut shopper = Shopper::default();
         // The third append is one of events; those before it may be of the service's own topics.
@@ -89,13 +90,47 @@ fn an_abort_of_update_at_each_point_loses_nothing() {
 }
 
 #[test]
+fn an_abort_of_a_removal_at_each_point_leaves_no_state_of_the_lane() {
+    let updated = Twofold::new();
+    let mut stream = Stream::new(5);
+    stream.import(&updated, 1000);
+    updated.json(&["update", "--drain"]);
+    let undisturbed = updated.json(&["status", "--digest"]);
+    let lanes = updated.json(&["lanes", "list"]);
+    let of_visitors = |lane: &&Value| lane["of"] == "clickstream by visitor";
+    let lane = lanes["lanes"].as_array().unwrap().iter().find(of_visitors).unwrap();
+    let lane = lane["id"].as_str().unwrap();
+    for point in points(|passed| matches!(passed, Passed::ByRemoval)) {
+        // A lane is removed partition by partition: at the first, and between the second's and the third's.
+        for nth in [1, 2] {
+            let twofold = updated.copy();
+            let at = format!("{point}:{nth}");
+            let output = twofold.output(&["--crash-at", &at, "lanes", "remove", lane]);
+            assert_eq!(output.status.signal(), Some(SIGABRT), "{at}: {}", text(&output.stderr));
+            // The others stand; the partitions that were begun are gone, and are folded from nothing.
+            let after = twofold.json(&["status"]);
+            let gone = after["lanes"].as_array().unwrap().iter().filter(|l| l["read"] == 0).count();
+            let empty = undisturbed["lanes"].as_array().unwrap().iter().filter(|l| l["read"] == 0);
+            assert_eq!(gone, empty.count() + nth, "{at}: {after}");
+            assert_eq!(ledger(&after, "item", "lag"), 0, "{at}: {after}");
+            twofold.json(&["update", "--drain"]);
+            let status = twofold.json(&["status", "--digest"]);
+            assert_accounted(&status, &at);
+            assert_eq!(digests(&status), digests(&undisturbed), "{at}: states differ");
+        }
+    }
+}
+
+#[test]
 fn what_is_said_to_be_passed_by_no_command_is_not() {
     let imported = Twofold::new();
     Stream::new(4).import(&imported, 200);
     for point in POINTS {
         let Passed::Never(why) = passed(*point) else { continue };
         let twofold = imported.copy();
-        let output = twofold.output(&["--crash-at", point.name(), "update", "--drain"]);
-        assert!(output.status.success(), "{point}: not so any more: {why}");
+        for command in [&["update", "--drain"][..], &["archive"], &["bootstrap"]] {
+            let output = twofold.output(&[&["--crash-at", point.name()], command].concat());
+            assert!(output.status.success(), "{point}: not so any more: {why}");
+        }
     }
 }
