@@ -35,8 +35,9 @@ use crate::role::Roles;
 
 /// Memory for cached blocks of tables.
 const CACHE_BYTES: u64 = 64 << 20;
-/// Threads for flushes and compactions, few because the machine has other work.
-const WORKER_THREADS: usize = 2;
+/// Threads that flush and compact. One: with more, the library's first worker leaves compactions to the
+/// others and, until one of them is free, passes the message on to itself without a pause, a whole core.
+const WORKER_THREADS: usize = 1;
 
 /// Journal kept on the disk; what it holds is read again at every opening.
 const JOURNAL_BYTES_MAX: u64 = 128 << 20;
