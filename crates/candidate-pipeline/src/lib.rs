@@ -5,8 +5,9 @@
 //! no store and no model: the query and the candidate are type parameters. It must never wait for a
 //! stage past the stage's end, and never lose one silently: each leaves an [`Outcome`].
 //!
-//! Time is tokio's, so that tests can pause it. A stage is cut short where it awaits; work that
-//! computes for long must be moved off the task by the stage itself (`spawn_blocking`).
+//! Time is tokio's. A stage is cut short where it awaits. One that computes past its end holds up its
+//! query for so long, and what it gives is dropped as late: work that computes for long must be moved
+//! off the task by the stage itself (`spawn_blocking`).
 //!
 //! Start with [`Pipeline::run`].
 

@@ -137,7 +137,8 @@ impl<Q: Send + Sync, C: Send + Sync> Pipeline<Q, C> {
     }
 }
 
-/// Waits for `work` until `end`; work that would begin at its end or later is not begun.
+/// Waits for `work` until `end`; work that would begin at its end or later is not begun. What computes
+/// past its end cannot be cut, but it is late all the same, and what it gives is dropped.
 async fn within<T>(
     end: Instant,
     work: impl Future<Output = Result<T, Cause>>,
@@ -147,6 +148,7 @@ async fn within<T>(
         return (Err(Verdict::Skipped), Duration::ZERO);
     }
     let result = match timeout_at(end, work).await {
+        Ok(Ok(_)) if Instant::now() > end => Err(Verdict::TimedOut),
         Ok(Ok(value)) => Ok(value),
         Ok(Err(cause)) => Err(Verdict::Failed(cause)),
         Err(_) => Err(Verdict::TimedOut),

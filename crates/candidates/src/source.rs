@@ -23,6 +23,9 @@ use crate::{Error, Vectors};
 pub const NAMES: [&str; 6] =
     [covisit::NAME, sequential::NAME, sessions::NAME, interest::NAME, trending::NAME, recent::NAME];
 
+/// The source that searches item vectors, and needs a model that has them.
+pub const INTEREST: &str = interest::NAME;
+
 /// What a source knows of the request.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Query {

@@ -12,6 +12,8 @@ enum Act {
     Hangs,
     /// Takes this many milliseconds.
     Takes(u64),
+    /// Computes for this many milliseconds without awaiting anything.
+    Computes(u64),
 }
 
 impl Act {
@@ -22,6 +24,10 @@ impl Act {
             Self::Hangs => std::future::pending().await,
             Self::Takes(ms) => {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
+                Ok(value)
+            }
+            Self::Computes(ms) => {
+                std::thread::sleep(Duration::from_millis(ms));
                 Ok(value)
             }
         }
@@ -192,6 +198,31 @@ async fn unused_time_carries_over() {
     pipeline.caps.hydrate = Duration::from_secs(4);
     let run = run(&pipeline).await;
     assert_eq!(run.outcomes.of("source", "one").unwrap().verdict, Verdict::Ok);
+}
+
+/// Nothing can cut such a stage, so its end lies behind it whatever the machine's speed is.
+#[tokio::test]
+async fn what_is_done_after_its_end_is_late() {
+    let late = |hydrate, source, score| async move {
+        let mut pipeline = pipeline(hydrate, [Act::Answers, source], KEEP, score);
+        pipeline.caps = Caps {
+            hydrate: Duration::from_millis(400),
+            source: Duration::ZERO,
+            score: Duration::ZERO,
+        };
+        run(&pipeline).await
+    };
+    let computes = Act::Computes(450);
+    let hydrated = late(computes, Act::Answers, Act::Answers).await;
+    assert_eq!(hydrated.outcomes.of("hydrate", "state").unwrap().verdict, Verdict::TimedOut);
+    assert!(hydrated.query.is_empty(), "a late patch is not applied");
+    let sourced = late(Act::Answers, computes, Act::Answers).await;
+    let source = sourced.outcomes.of("source", "two").unwrap();
+    assert_eq!((&source.verdict, source.candidates), (&Verdict::TimedOut, 0));
+    assert_eq!(sourced.outcomes.of("source", "one").unwrap().verdict, Verdict::Ok);
+    let scored = late(Act::Answers, Act::Answers, computes).await;
+    assert_eq!(scored.outcomes.of("score", "model").unwrap().verdict, Verdict::TimedOut);
+    assert_eq!(items(&scored), [2, 4], "the order of fusion");
 }
 
 #[tokio::test]
