@@ -140,15 +140,95 @@ impl Settings {
         Ok(())
     }
 
-    /// BLAKE3 of what shapes answers, lower-case hex: recorded with every answer.
+    /// BLAKE3 of what shapes answers, lower-case hex: recorded with every answer, and answers of another
+    /// hash are not searched again by a replay. It shapes answers if, changed between two answers that
+    /// were not degraded, it can change values, candidates or the list. What decides when and to whom an
+    /// answer is given, and what is kept of it, does not: a degraded answer and a record say that
+    /// themselves.
     #[must_use]
     pub fn hash(&self) -> String {
-        let json = serde_json::to_vec(self).expect("settings are plain data");
+        #[derive(Serialize)]
+        struct Shaping<'a> {
+            model: &'a str,
+            per_source: usize,
+            pool_max: usize,
+            /// An absent `k` means at most this.
+            k_max: u32,
+            filters: bool,
+            keep_seen_surfaces: &'a [String],
+        }
+        let shaping = Shaping {
+            model: &self.model,
+            per_source: self.per_source,
+            pool_max: self.pool_max,
+            k_max: self.k_max,
+            filters: self.filters,
+            keep_seen_surfaces: &self.keep_seen_surfaces,
+        };
+        let json = serde_json::to_vec(&shaping).expect("settings are plain data");
         blake3::hash(&json).to_hex().to_string()
     }
 
     pub(super) fn caps(&self) -> Caps {
         let ms = Duration::from_millis;
         Caps { hydrate: ms(self.hydrate_ms), source: ms(self.source_ms), score: ms(self.score_ms) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Change what is answered.
+    const SHAPING: [&str; 6] =
+        ["model", "per_source", "pool_max", "k_max", "filters", "keep_seen_surfaces"];
+    /// Change when, to whom and whether at all, or what is kept of it.
+    const OTHERS: [&str; 15] = [
+        "deadline_ms",
+        "margin_ms",
+        "hydrate_ms",
+        "source_ms",
+        "score_ms",
+        "wait_positions_ms",
+        "evaluation",
+        "cursor_key",
+        "served_topic",
+        "served_queue_max",
+        "unserved_sample",
+        "concurrency_min",
+        "concurrency_max",
+        "latency_target_ms",
+        "client_per_s",
+    ];
+
+    fn changed(value: &Value) -> Value {
+        match value {
+            Value::Bool(value) => json!(!value),
+            Value::Number(value) => json!(value.as_u64().unwrap() + 1),
+            Value::String(value) => json!(format!("{value}x")),
+            Value::Array(values) => json!([values.clone(), vec![json!("x")]].concat()),
+            other => panic!("no setting is {other}"),
+        }
+    }
+
+    /// A new setting has to be put into one of the groups.
+    #[test]
+    fn only_what_shapes_answers_is_in_the_hash() {
+        let settings = serde_json::to_value(Settings::default()).unwrap();
+        let settings = settings.as_object().unwrap();
+        let mut grouped: Vec<&str> = SHAPING.into_iter().chain(OTHERS).collect();
+        grouped.sort_unstable();
+        let mut fields: Vec<&str> = settings.keys().map(String::as_str).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, grouped, "each setting is in one group");
+        for (key, value) in settings {
+            let mut other = settings.clone();
+            other[key] = changed(value);
+            let other: Settings = serde_json::from_value(other.into()).unwrap();
+            let differs = other.hash() != Settings::default().hash();
+            assert_eq!(differs, SHAPING.contains(&key.as_str()), "{key}");
+        }
     }
 }
