@@ -33,6 +33,11 @@ pub struct Expectation {
     pub definition_hash: String,
     /// Names of the inputs, in order.
     pub inputs: Vec<String>,
+    /// Whether the model asks a source that searches item vectors.
+    pub retriever: bool,
+    /// Half-life of an event's weight in the visitors' interest vectors, in microseconds; `None`: there
+    /// are no such vectors.
+    pub half_life_us: Option<i64>,
 }
 
 /// A loaded, checked and warmed-up bundle.
@@ -118,6 +123,28 @@ pub enum Error {
         found: Vec<String>,
         /// Of the running definitions.
         expected: Vec<String>,
+    },
+    /// The model asks a source that the bundle has no vectors for.
+    #[error(
+        "bundle {bundle} has no retriever, but the model's sources search item vectors; train again \
+         (`twofold train`) or take source `interest` out of the model's definition"
+    )]
+    NoRetriever {
+        /// The bundle.
+        bundle: String,
+    },
+    /// The retriever was fitted to interest vectors of another half-life than is served.
+    #[error(
+        "bundle {bundle} has a retriever for interest vectors with a half-life of {found} µs, the \
+         definitions' is {expected} µs; train again (`twofold train`)"
+    )]
+    HalfLife {
+        /// The bundle.
+        bundle: String,
+        /// In the manifest.
+        found: i64,
+        /// Of the running definitions.
+        expected: i64,
     },
     /// Scores differ from the golden ones.
     #[error(

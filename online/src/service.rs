@@ -68,6 +68,7 @@ pub use self::metrics::{Latency, Metrics, Snapshot as MetricsSnapshot};
 pub use self::settings::Settings;
 pub use self::tables::{
     Error as BundleError, Loaded, Score, Snapshot, Tables, Towers, expectation,
+    interest_half_life_us,
 };
 
 /// How long requests in flight and the queue of `served` may take to end.

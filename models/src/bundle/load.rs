@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Bundle, Error, Expectation, Manifest, VERSION};
+use super::{Bundle, Error, Expectation, Manifest, RetrieverEntry, VERSION};
 use crate::training_set::{FileEntry, TASKS};
 use crate::{Ranker, Retriever, digest, retriever, tensors};
 
 impl Bundle {
-    /// Loads a bundle: checksums, definition hash and inputs, shapes, and only then numbers; golden
-    /// vectors; one warm-up. What it returns can serve at once.
+    /// Loads a bundle: checksums, definition hash, inputs and retriever, shapes, and only then numbers;
+    /// golden vectors; one warm-up. What it returns can serve at once.
     ///
     /// A directory that is named like a digest must have it, so a flipped bit of the manifest itself is
     /// found as well.
@@ -116,7 +116,16 @@ fn agrees(digest: &str, manifest: &Manifest, expected: &Expectation) -> Result<(
             expected: expected.definition_hash.clone(),
         });
     }
-    Ok(())
+    let bundle = digest.to_owned();
+    match (&manifest.retriever, expected.half_life_us) {
+        (None, _) if expected.retriever => Err(Error::NoRetriever { bundle }),
+        (Some(RetrieverEntry { half_life_us: found, .. }), Some(expected))
+            if *found != expected =>
+        {
+            Err(Error::HalfLife { bundle, found: *found, expected })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn load_ranker(dir: &Path, manifest: &Manifest, bytes: &[u8]) -> Result<Ranker, Error> {

@@ -17,8 +17,13 @@ pub(crate) fn draft(seed: u64) -> (Draft, Expectation) {
     let settings = retriever::Settings { dimension: 8, epochs_max: 1, ..Default::default() };
     let (retriever, _) = Retriever::fit(&sequences, &settings, &mut ()).unwrap();
     let draft = Draft::trained(&set, ranker, Some(retriever), report.metrics, seed, 77);
-    let inputs = set.manifest.inputs.clone();
-    (draft, Expectation { definition_hash: set.manifest.definition_hash, inputs })
+    let expected = Expectation {
+        definition_hash: set.manifest.definition_hash,
+        inputs: set.manifest.inputs,
+        retriever: false,
+        half_life_us: Some(settings.half_life_us),
+    };
+    (draft, expected)
 }
 
 fn written() -> (tempfile::TempDir, std::path::PathBuf, Draft, Expectation) {
@@ -160,4 +165,23 @@ fn a_bundle_without_a_retriever_serves() {
     draft.write(&dir).unwrap();
     assert!(Bundle::load(&dir, &expected).unwrap().retriever.is_none());
     assert!(!dir.join("items.json").exists());
+    let demanding = Expectation { retriever: true, ..expected };
+    let error = Bundle::load(&dir, &demanding).unwrap_err();
+    assert!(matches!(error, Error::NoRetriever { .. }), "{error}");
+    assert!(error.to_string().contains("`interest`"), "{error}");
+}
+
+#[test]
+fn a_retriever_for_other_interest_vectors_is_refused() {
+    let (_root, dir, _, expected) = written();
+    let demanding = Expectation { retriever: true, ..expected.clone() };
+    Bundle::load(&dir, &demanding).unwrap();
+    let served = expected.half_life_us.unwrap() + 1;
+    let other = Expectation { half_life_us: Some(served), ..expected.clone() };
+    let error = Bundle::load(&dir, &other).unwrap_err();
+    assert!(matches!(error, Error::HalfLife { expected, .. } if expected == served), "{error}");
+    // As one who trains elsewhere may have written it: what is served counts.
+    edit(&dir, |m| m.retriever.as_mut().unwrap().half_life_us += 1);
+    let error = Bundle::load(&dir, &expected).unwrap_err();
+    assert!(matches!(error, Error::HalfLife { found, .. } if found == served), "{error}");
 }

@@ -8,9 +8,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use candidates::Vectors;
 use candidates::index::Indexes;
-use candidates::joined_row::Joiner;
+use candidates::joined_row::{ITEM_ENTITY, Joiner};
+use candidates::source::INTEREST;
 use definitions::model::CompiledModel;
-use definitions::{Definitions, Lane, Model};
+use definitions::{Definitions, Lane, Model, Operation};
 use fold::Embedding;
 use models::{Bundle, Expectation};
 
@@ -88,6 +89,19 @@ pub fn expectation(definitions: &Definitions, model: &str) -> Result<Expectation
     Ok(Expectation {
         definition_hash: hex(&compiled.model.hash),
         inputs: compiled.model.inputs.iter().map(|input| input.name.clone()).collect(),
+        retriever: compiled.model.sources.iter().any(|source| source == INTEREST),
+        half_life_us: interest_half_life_us(definitions),
+    })
+}
+
+/// Half-life of the interest vector that item vectors are searched with: the visitor's first one.
+#[must_use]
+pub fn interest_half_life_us(definitions: &Definitions) -> Option<i64> {
+    let lanes = definitions.lanes();
+    let visitors = lanes.iter().filter(|lane| lane.entity != ITEM_ENTITY);
+    visitors.flat_map(|lane| &lane.features).find_map(|feature| match feature.operation {
+        Operation::InterestVector { half_life_us, .. } => Some(half_life_us),
+        _ => None,
     })
 }
 

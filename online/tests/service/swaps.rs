@@ -7,7 +7,7 @@ use online::service::Loaded;
 use wire::v1;
 
 use crate::model::{self, Scoring};
-use crate::world::{Setup, World, ask, causes, indexes};
+use crate::world::{Setup, World, ask, causes, definitions, indexes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_swap_is_never_seen_half_done() {
@@ -53,4 +53,11 @@ async fn a_refused_bundle_leaves_the_old_one_serving() {
     let fine = Ok(model::loaded(&world.definitions, "b", Scoring::Sum));
     world.tables.try_install(fine).unwrap();
     assert_eq!(world.tables.refusal(), None);
+}
+
+#[test]
+fn a_model_that_searches_vectors_demands_a_retriever_for_the_interest_it_is_served() {
+    let expected = online::service::expectation(&definitions(""), "ranker").unwrap();
+    assert!(expected.retriever, "the demo's ranker names source `interest`");
+    assert_eq!(expected.half_life_us, Some(5 * 60 * 1_000_000), "as user_interest says");
 }

@@ -4,8 +4,9 @@
 //! day's examples see the indexes of the day before: nothing that is learned from knows its label.
 
 use batch::examples;
-use definitions::{Definitions, Operation};
+use definitions::Definitions;
 use models::{Retriever, Sequences};
+use online::service::interest_half_life_us;
 use runtime::exit::{Code, With};
 
 use super::bar::EpochBar;
@@ -32,7 +33,10 @@ pub(super) async fn assemble(
         .exit(Code::Data)?;
     let sequences = Sequences::read(&backfill::sequences(context)).exit(Code::Data)?;
     let mut of_retriever = settings.retriever.clone();
-    of_retriever.half_life_us = half_life_us(definitions).unwrap_or(of_retriever.half_life_us);
+    // Fitted to what is served.
+    if let Some(served_us) = interest_half_life_us(definitions) {
+        of_retriever.half_life_us = served_us;
+    }
     let earlier = sequences.until(spine_from.0 - 1);
     let retriever = fit("retriever", &earlier, &of_retriever)?;
     let of_set = examples::Settings {
@@ -71,13 +75,4 @@ fn fit(
     let mut bar = EpochBar::new(what, settings.epochs_max);
     let fitted = tokio::task::block_in_place(|| Retriever::fit(sequences, settings, &mut bar));
     Ok(fitted.exit(Code::Data)?.0)
-}
-
-/// The half-life of the definitions' interest vector: the retriever must be fitted to what is served.
-fn half_life_us(definitions: &Definitions) -> Option<i64> {
-    let lanes = definitions.lanes();
-    lanes.iter().flat_map(|lane| &lane.features).find_map(|feature| match feature.operation {
-        Operation::InterestVector { half_life_us, .. } => Some(half_life_us),
-        _ => None,
-    })
 }
