@@ -10,6 +10,7 @@
 //! Readers take no lock: they see the pointer before a swap or after it, and what it points to is never
 //! changed. A bundle that fails its checks never becomes active; the old one goes on.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -161,7 +162,7 @@ impl Registry {
         Ok(Bundle::load(&self.dir(&digest), expected)?)
     }
 
-    /// Every bundle, by digest.
+    /// Every bundle, newest first as their manifests say; those that are damaged come last.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -174,7 +175,11 @@ impl Registry {
                 .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|e| e.to_string()));
             Entry { active: active.digest() == Some(&digest), manifest, digest }
         };
-        Ok(self.digests()?.into_iter().map(entry).collect())
+        let mut entries: Vec<Entry> = self.digests()?.into_iter().map(entry).collect();
+        // Stable: bundles of the same time stay in the order of their digests.
+        let created_at_us = |entry: &Entry| entry.manifest.as_ref().ok().map(|m| m.created_at_us);
+        entries.sort_by_key(|entry| Reverse(created_at_us(entry)));
+        Ok(entries)
     }
 
     /// Writes a draft, checks it as the service would, and makes it active. Returns its digest.

@@ -28,6 +28,23 @@ fn publishes_lists_rolls_back_and_activates() {
 }
 
 #[test]
+fn the_list_is_newest_first() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::open(root.path()).unwrap();
+    let (first, expected) = draft(1);
+    let created = |at_us: i64| Draft { created_at_us: at_us, ..first.clone() };
+    // Neither the order of publishing nor that of the digests.
+    let times = [20, 50, 10, 40, 30, -1];
+    let publish = |at_us: &i64| registry.publish(&created(*at_us), &expected, 0).unwrap();
+    let digests: Vec<String> = times.iter().map(publish).collect();
+    fs::write(registry.dir(&digests[4]).join("manifest.json"), b"torn").unwrap();
+    let list = registry.list().unwrap();
+    let found: Vec<&str> = list.iter().map(|entry| entry.digest.as_str()).collect();
+    let newest_first = [1, 3, 0, 2, 5, 4].map(|at: usize| digests[at].as_str());
+    assert_eq!(found, newest_first, "and the damaged one last");
+}
+
+#[test]
 fn a_bad_bundle_is_refused_and_the_old_one_goes_on() {
     let root = tempfile::tempdir().unwrap();
     let registry = Registry::open(root.path()).unwrap();

@@ -20,8 +20,14 @@ pub(super) fn run(context: &Context, command: ModelsCommand) -> anyhow::Result<(
                 .iter()
                 .map(|entry| {
                     let problem = entry.manifest.as_ref().err();
-                    let metrics = entry.manifest.as_ref().ok().map(|manifest| &manifest.metrics);
-                    serde_json::json!({ "digest": entry.digest, "active": entry.active, "metrics": metrics, "problem": problem })
+                    let manifest = entry.manifest.as_ref().ok();
+                    serde_json::json!({
+                        "digest": entry.digest,
+                        "active": entry.active,
+                        "created_at_us": manifest.map(|manifest| manifest.created_at_us),
+                        "metrics": manifest.map(|manifest| &manifest.metrics),
+                        "problem": problem,
+                    })
                 })
                 .collect();
             output.result(&serde_json::json!({ "bundles": json }), || {
