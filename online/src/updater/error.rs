@@ -22,7 +22,8 @@ pub enum Error {
     },
     /// What the store holds is no state of this fold.
     #[error(
-        "lane {lane} partition {partition}: {source}: remove the lane and update again, which rebuilds it from the log"
+        "lane {lane} partition {partition}: {source}: remove the lane \
+         (`twofold lanes remove {lane}`) and update again, which rebuilds it from the log"
     )]
     State {
         /// Lane.
@@ -36,7 +37,8 @@ pub enum Error {
     /// The states were made from another log than the topic is now.
     #[error(
         "lane {lane} partition {partition} was built from log {stored}, but topic {topic} is log {found}: \
-         the topic was created anew; restore the old log, or remove the lane and update again"
+         the topic was created anew; restore the old log, or remove the lane \
+         (`twofold lanes remove {lane}`) and update again"
     )]
     OtherLog {
         /// Lane.
@@ -53,7 +55,8 @@ pub enum Error {
     /// The states cover records that the log does not have.
     #[error(
         "lane {lane} partition {partition} covers topic {topic} up to {stored}, but the log ends at {end}: \
-         the log lost records; restore it, or remove the lane and update again"
+         the log lost records; restore it, or remove the lane (`twofold lanes remove {lane}`) and \
+         update again"
     )]
     StoreAhead {
         /// Lane.

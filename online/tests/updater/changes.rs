@@ -84,8 +84,9 @@ fn another_log_stops_with_the_remedy() {
         let parts = updater::Parts { store: Arc::clone(&world.store), ..other.parts() };
         let (updater, _) = Updater::open(settings(), parts).await.unwrap();
         let error = updater.drain(Shutdown::never()).await.unwrap_err();
-        assert!(matches!(error, Error::OtherLog { .. }), "{error}");
-        assert!(error.to_string().contains("remove the lane"), "{error}");
+        let Error::OtherLog { lane, .. } = error else { panic!("{error}") };
+        let remedy = format!("`twofold lanes remove {lane}`");
+        assert!(error.to_string().contains(&remedy), "{error}");
     });
 }
 
