@@ -28,13 +28,29 @@ async fn too_many_at_once_are_shed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_has_a_quota() {
-    let settings = online::service::Settings { client_per_s: 3, ..Setup::default().settings };
+    const PER_S: u32 = 20;
+    let settings = online::service::Settings { client_per_s: PER_S, ..Setup::default().settings };
     let world = World::start(Setup { settings, ..Setup::default() }).await;
-    let calls = (0..50).map(|_| world.recommend(ask("ann")));
-    let results = futures::future::join_all(calls).await;
-    let answered = results.iter().filter(|result| result.is_ok()).count();
-    assert!((1..50).contains(&answered), "{answered}");
-    assert_eq!(world.handle.metrics.snapshot().shed, 50 - answered as u64);
+    let clock = runtime::clock::Clock::system();
+    let start = clock.monotonic();
+    let (mut answered, mut refused) = (0_u32, 0_u64);
+    // One after the other, so that the global limit has nothing to say.
+    for _ in 0..300 {
+        match world.recommend(ask("ann")).await {
+            Ok(_) => answered += 1,
+            Err(status) => {
+                assert_eq!(status.code(), Code::ResourceExhausted);
+                assert!(status.message().contains("from one client"), "{status}");
+                refused += 1;
+            }
+        }
+    }
+    // A second's worth at once, then what comes back as time goes by: ten times the quota, or a tenth,
+    // lies outside.
+    let came_back = (clock.monotonic() - start).as_secs_f64() * f64::from(PER_S);
+    let quota = f64::from(PER_S)..=f64::from(PER_S) + came_back + 1.0;
+    assert!(quota.contains(&f64::from(answered)), "{answered} answered, {quota:?}");
+    assert_eq!(world.handle.metrics.snapshot().shed, refused);
 }
 
 #[tokio::test(flavor = "multi_thread")]
