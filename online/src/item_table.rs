@@ -6,6 +6,13 @@
 //! can compute the very same values. [`Refresher::run`] follows what the updater commits and swaps
 //! in a new version; who holds an older one keeps it for as long as it likes.
 //!
+//! **Freshness.** A version is made at each whole second, and [`Settings::refresh_ms`] after the last
+//! one where a commit changed something. So a healthy table's `as_of` lies at most one second and the
+//! time that it takes to compute a version behind the clock, and a commit shows after at most
+//! `refresh_ms` and that time. Where versions can no longer be made (store or states fail, there are
+//! too many items) the last one stays, and past [`Settings::stale_ms`] it is stale:
+//! [`ItemTable::is_stale`].
+//!
 //! The anatomy: [`Settings`] → [`open`] → [`Refresher::run`] + a cheap-clone [`ItemTable`] + [`Error`].
 //! Memory: the decoded partial states (as many per item as partitions saw it) and two versions of
 //! values, for at most [`Settings::items_max`] items.
@@ -18,7 +25,7 @@ mod version;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use record::{LaneId, Partition};
+use record::{EventTime, LaneId, Partition};
 use runtime::settings::Invalid;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -31,11 +38,10 @@ pub use self::version::{LaneRead, Row, Version};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The entity whose lanes make the table.
-    pub entity: String,
-    /// Shortest time between two versions, in milliseconds. A version is made when a commit changed
-    /// something, or the clock's second moved.
+    /// How long a change waits at most for a version that shows it, in milliseconds.
     pub refresh_ms: u64,
+    /// How old a version's `as_of` may be before the table counts as stale, in milliseconds.
+    pub stale_ms: u64,
     /// Items at most; with more the table keeps its last version and says so.
     pub items_max: usize,
 }
@@ -103,11 +109,16 @@ pub(crate) struct Cells {
 pub struct ItemTable {
     versions: watch::Receiver<Arc<Version>>,
     cells: Arc<Cells>,
+    /// Age past which a version is stale, in microseconds; `None`: the table stands on purpose.
+    stale_after_us: Option<i64>,
 }
+
+/// The least that [`Settings::stale_ms`] may be: a healthy table's age, and as much again.
+const STALE_MS_MIN: u64 = 2_000;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { entity: "item".to_owned(), refresh_ms: 500, items_max: 2_000_000 }
+        Self { refresh_ms: 500, stale_ms: 3_000, items_max: 2_000_000 }
     }
 }
 
@@ -121,6 +132,10 @@ impl Settings {
             let remedy = "give 1 to 1000, so that items are never staler than promised";
             return Err(Invalid::new("item_table.refresh_ms", "is out of range", remedy));
         }
+        if self.stale_ms < STALE_MS_MIN {
+            let remedy = format!("give at least {STALE_MS_MIN}: a healthy table is a second old");
+            return Err(Invalid::new("item_table.stale_ms", "is too short", remedy));
+        }
         if self.items_max == 0 {
             return Err(Invalid::new("item_table.items_max", "is 0", "give at least 1"));
         }
@@ -132,7 +147,15 @@ impl ItemTable {
     /// A table that shows one version for ever (an evaluation's, pinned at its cut).
     #[must_use]
     pub fn pinned(version: Version) -> Self {
-        Self { versions: watch::channel(Arc::new(version)).1, cells: Arc::default() }
+        let versions = watch::channel(Arc::new(version)).1;
+        Self { versions, cells: Arc::default(), stale_after_us: None }
+    }
+
+    /// Whether one of the table's versions is older than it may be; a pinned one never is.
+    #[must_use]
+    pub fn is_stale(&self, version: &Version, now: EventTime) -> bool {
+        self.stale_after_us
+            .is_some_and(|after_us| now.0.saturating_sub(version.as_of().0) > after_us)
     }
 
     /// The current version; hold it for as long as one answer needs it.

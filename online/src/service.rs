@@ -7,9 +7,9 @@
 //! after their verb.
 //!
 //! The anatomy: [`Settings`] → [`Service::new`] → [`Service::serve`], a cheap-clone [`Handle`], and
-//! [`Error`]. Tiers: *full*; *partial*, where a stage before the ranker is missing; *heuristic*, where
-//! the ranker is, in the order of fusion; *popular*, where no source gave anything that passes the
-//! filters.
+//! [`Error`]. Tiers: *full*; *partial*, where a stage before the ranker is missing or the item table is
+//! stale; *heuristic*, where the ranker is missing, in the order of fusion; *popular*, where no source
+//! gave anything that passes the filters.
 
 pub mod bench;
 mod core;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batch::indexes::Store;
+use candidates::joined_row::ITEM_ENTITY;
 use definitions::{Definitions, Lane};
 use fold::Embedding;
 use models::Registry;
@@ -57,8 +58,7 @@ pub(crate) async fn start(
     let mut updater_handle = None;
     if plan.updater {
         // A pinned table's lanes stand still: the realm's log knows nothing of them.
-        let follows =
-            |lane: &&Arc<Lane>| plan.pinned.is_none() || lane.entity != settings.item_table.entity;
+        let follows = |lane: &&Arc<Lane>| plan.pinned.is_none() || lane.entity != ITEM_ENTITY;
         let parts = data.updater(lanes.iter().filter(follows).cloned().collect());
         let (updater, handle) = Updater::open(settings.updater.clone(), parts).await?;
         let stopped = stopped.clone();

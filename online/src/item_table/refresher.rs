@@ -16,7 +16,7 @@ use super::items::LaneItems;
 use super::version::{Items, Version};
 use super::{Cells, Error, Settings};
 use crate::busy::busy;
-use crate::updater::Published;
+use crate::updater::{self, Published};
 
 /// Scans that a moving head may spoil before the table gives up for this time.
 const SCANS_MAX: u32 = 20;
@@ -26,6 +26,8 @@ pub struct Refresher {
     pub(super) settings: Settings,
     pub(super) store: Arc<dyn OnlineStore>,
     pub(super) clock: Clock,
+    /// Until it has caught up.
+    pub(super) updater: Option<updater::Handle>,
     pub(super) commits: Option<broadcast::Receiver<Published>>,
     pub(super) lanes: Vec<LaneItems>,
     pub(super) items: Arc<Items>,
@@ -44,8 +46,10 @@ pub(super) fn all_partitions(lanes: &[LaneItems]) -> Vec<(usize, Partition)> {
     lanes.flat_map(|(n, lane)| lane.partitions().map(move |partition| (n, partition))).collect()
 }
 
+const SECOND_US: i64 = 1_000_000;
+
 pub(super) fn whole_second(at: EventTime) -> EventTime {
-    EventTime(at.0.div_euclid(1_000_000) * 1_000_000)
+    EventTime(at.0.div_euclid(SECOND_US) * SECOND_US)
 }
 
 impl Refresher {
@@ -55,16 +59,26 @@ impl Refresher {
     /// # Errors
     /// [`Error::Panicked`] only: the states are gone with the computation.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Error> {
+        if shutdown.unless(self.catch_up()).await.is_none() {
+            return Ok(());
+        }
         let mut ticks = tokio::time::interval(Duration::from_millis(self.settings.refresh_ms));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut second = whole_second(self.clock.now()).plus(SECOND_US);
         loop {
-            tokio::select! {
-                biased;
-                () = shutdown.wait() => return Ok(()),
-                _ = ticks.tick() => {}
-                commit = next(&mut self.commits) => {
-                    self.absorb(commit);
-                    continue;
+            let left_us = second.0 - self.clock.now().0;
+            if left_us > 0 {
+                // No longer than a second: the clock may step back.
+                let left = Duration::from_micros(left_us.min(SECOND_US) as u64);
+                tokio::select! {
+                    biased;
+                    () = shutdown.wait() => return Ok(()),
+                    _ = ticks.tick() => {}
+                    () = tokio::time::sleep(left) => {}
+                    commit = next(&mut self.commits) => {
+                        self.absorb(commit);
+                        continue;
+                    }
                 }
             }
             match self.refresh().await {
@@ -74,6 +88,21 @@ impl Refresher {
                     Cells::add(&self.cells.failures);
                     tracing::error!(%error, "the item table keeps its last version");
                 }
+            }
+            second = whole_second(self.clock.now()).plus(SECOND_US);
+        }
+    }
+
+    /// While the updater catches up nobody is answered, and its commits come too fast for a scan between
+    /// them: what they change is taken in, and shown or scanned when it has caught up.
+    async fn catch_up(&mut self) {
+        let Some(updater) = self.updater.take() else { return };
+        let mut caught_up = std::pin::pin!(updater.caught_up());
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut caught_up => return,
+                commit = next(&mut self.commits) => self.absorb(commit),
             }
         }
     }

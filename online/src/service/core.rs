@@ -128,6 +128,11 @@ impl Core {
             values: Arc::new(vec![Vec::new(); self.visitor_lanes.lanes().count()]),
             stale: false,
         };
+        let items = self.item_table.current();
+        let items_stale = self.item_table.is_stale(&items, self.clock.now());
+        if items_stale {
+            degraded("item_table", "stale");
+        }
         let asked = source::Query {
             context_items: request.context_item_ids.iter().map(|id| id.as_str().into()).collect(),
             as_of_us: as_of.0,
@@ -138,7 +143,8 @@ impl Core {
             k,
             as_of,
             snapshot,
-            items: self.item_table.current(),
+            items,
+            items_stale,
             sources: Arc::clone(&self.sources),
             earlier_pages,
             model_off: off,
@@ -237,7 +243,7 @@ fn tier(run: &Run<Query, Candidate>) -> v1::Tier {
         v1::Tier::Popular
     } else if scored != Some(&Verdict::Ok) {
         v1::Tier::Heuristic
-    } else if run.outcomes.degraded().next().is_some() {
+    } else if run.query.items_stale || run.outcomes.degraded().next().is_some() {
         v1::Tier::Partial
     } else {
         v1::Tier::Full

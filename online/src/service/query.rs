@@ -22,6 +22,8 @@ pub(super) struct Query {
     pub(super) as_of: EventTime,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) items: Arc<Version>,
+    /// Whether `items` is older than it may be.
+    pub(super) items_stale: bool,
     /// Names of the sources, in the order of [`Candidate::hits`].
     pub(super) sources: Arc<[String]>,
     /// First 8 bytes of BLAKE3 of the ids that earlier pages held.

@@ -71,7 +71,7 @@ impl Handle {
         self.shared.slots.get(&(lane, partition)).map(watch::Sender::subscribe)
     }
 
-    /// Follows the commits of the published entity's lanes. A follower that lags behind is told how
+    /// Follows the commits of the items' lanes. A follower that lags behind is told how
     /// many it missed, and has to look at the store again.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Published> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use candidates::joined_row::ITEM_ENTITY;
 use definitions::Lane;
 use event_log::Topic;
 use fold::{Changes, Head, LanePartition, Prepared};
@@ -147,8 +148,8 @@ impl LaneTask {
         let head = changes.head;
         let written = changes.states.len();
         // Copied only where somebody may follow; else the commit takes them.
-        let published: Option<Arc<[_]>> = (self.lane.entity == context.settings.published_entity)
-            .then(|| changes.states.clone().into());
+        let published: Option<Arc<[_]>> =
+            (self.lane.entity == ITEM_ENTITY).then(|| changes.states.clone().into());
         let states = changes.states.into_iter();
         let states = states.map(|(key, bytes)| (key.as_bytes().to_vec(), bytes)).collect();
         let commit = Commit {

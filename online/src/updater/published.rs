@@ -6,7 +6,7 @@ use record::{LaneId, Offset, Partition};
 /// States that a commit changed, by key; `None`: removed.
 pub type States = Arc<[(StateKey, Option<Vec<u8>>)]>;
 
-/// What one commit of a published lane changed.
+/// What one commit of an item lane changed.
 #[derive(Debug, Clone)]
 pub struct Published {
     /// Lane.

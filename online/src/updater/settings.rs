@@ -27,8 +27,6 @@ pub struct Settings {
     /// Commits that a slow follower of [`super::Handle::subscribe`] may lag behind; they are kept in
     /// memory for it, so this times `batch_records` states is what a follower can cost.
     pub published_commits: usize,
-    /// Entity whose commits are published.
-    pub published_entity: String,
     /// Topic that late records are written to.
     pub late_topic: String,
     /// Topic that dead letters are written to.
@@ -47,7 +45,6 @@ impl Default for Settings {
             backoff_ms_max: 2000,
             bootstrap_gap_records: 50_000,
             published_commits: 128,
-            published_entity: "item".to_owned(),
             late_topic: "late".to_owned(),
             dead_letter_topic: "dead-letter".to_owned(),
         }

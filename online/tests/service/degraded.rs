@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wire::v1;
 
 use crate::model::Scoring;
-use crate::world::{Setup, World, ask, causes, ids};
+use crate::world::{ITEMS, Setup, World, ask, causes, ids};
 
 /// Far above the 100 ms of the service, for machines that are busy; far below what the parts that
 /// hang would take, which is for ever.
@@ -165,4 +165,36 @@ async fn an_input_that_fails_counts_as_nothing_and_is_counted() {
     assert_eq!(response.tier(), v1::Tier::Full, "{:?}", causes(&response));
     let failures = world.handle.metrics.snapshot().expression_failures;
     assert_eq!(failures, crate::world::ITEMS.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_table_that_stands_still_is_named() {
+    let item_table =
+        online::item_table::Settings { refresh_ms: 20, stale_ms: 3_000, items_max: ITEMS.len() };
+    let world = World::start(Setup { item_table, ..Setup::default() }).await;
+    world.clock.advance(Duration::from_secs(60));
+    let now = world.clock.now();
+    let fresh = world.item_table.wait_for(|version| version.as_of() == now);
+    tokio::time::timeout(Duration::from_secs(30), fresh).await.unwrap().unwrap();
+    let response = timed(&world, ask("ann")).await;
+    assert_eq!((response.tier(), causes(&response)), (v1::Tier::Full, Vec::new()));
+
+    // One item more than the table takes: no version can be made any more.
+    world.view("bob", &["sofa1"]).await;
+    let failed = async {
+        while world.item_table.counters().failures == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), failed).await.unwrap();
+    let of_last = world.item_table.current().as_of();
+    world.clock.set(of_last.plus(3_000_000));
+    let response = timed(&world, ask("ann")).await;
+    assert_eq!((response.tier(), causes(&response)), (v1::Tier::Full, Vec::new()), "old enough");
+    world.clock.set(of_last.plus(3_000_001));
+    let response = timed(&world, ask("ann")).await;
+    assert_eq!(response.tier(), v1::Tier::Partial);
+    assert_eq!(causes(&response), ["item_table: stale"]);
+    let counts = world.handle.metrics.snapshot();
+    assert_eq!(counts.degradations["item_table: stale"], 1);
 }

@@ -9,7 +9,7 @@ use candidates::index::{Indexes, Session};
 use definitions::Definitions;
 use definitions::parse::{File, parse};
 use event_log::{EventLog, NewRecord};
-use online::item_table;
+use online::item_table::{self, ItemTable};
 use online::service::{Handle, Parts, Service, Settings, Tables};
 use online::updater::{self, Updater};
 use online_store::OnlineStore;
@@ -65,6 +65,7 @@ pub(crate) struct Setup {
     pub(crate) with_updater: bool,
     /// What the model file says besides its inputs.
     pub(crate) more_inputs: &'static str,
+    pub(crate) item_table: item_table::Settings,
 }
 
 impl Default for Setup {
@@ -84,6 +85,12 @@ impl Default for Setup {
             scoring: Some(Scoring::Sum),
             with_updater: true,
             more_inputs: "",
+            // The manual clock leaps; only a test that means it finds the table stale.
+            item_table: item_table::Settings {
+                refresh_ms: 20,
+                stale_ms: 3_600_000,
+                ..Default::default()
+            },
         }
     }
 }
@@ -113,6 +120,7 @@ pub(crate) fn indexes() -> Indexes {
 pub(crate) struct World {
     _directory: TempDir,
     pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) item_table: ItemTable,
     pub(crate) definitions: Arc<Definitions>,
     pub(crate) clock: Clock,
     pub(crate) tables: Tables,
@@ -184,8 +192,7 @@ impl World {
             updater: setup.with_updater.then(|| follow.clone()),
             clock: clock.clone(),
         };
-        let settings = item_table::Settings { refresh_ms: 20, ..Default::default() };
-        let (item_table, refresher) = item_table::open(settings, parts).await.unwrap();
+        let (item_table, refresher) = item_table::open(setup.item_table, parts).await.unwrap();
         let stopped = stop.clone();
         tasks.spawn(async move { refresher.run(stopped).await.unwrap() });
         let tables = Tables::default();
@@ -200,7 +207,7 @@ impl World {
             store,
             definitions: Arc::clone(&definitions),
             lanes,
-            item_table,
+            item_table: item_table.clone(),
             tables: tables.clone(),
             clock: clock.clone(),
             entropy,
@@ -215,6 +222,7 @@ impl World {
         Self {
             _directory: directory,
             log,
+            item_table,
             definitions,
             clock,
             tables,

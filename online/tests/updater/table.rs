@@ -8,6 +8,7 @@ use fold::{EntityState, StateKey, Value, encode_values, read_time};
 use online::item_table::{self, LaneRead, Parts, Version};
 use online::updater::{self, Handle, Updater};
 use record::{EventTime, Offset};
+use runtime::clock::Clock;
 use runtime::shutdown;
 
 use crate::events::view;
@@ -134,6 +135,56 @@ fn a_table_that_lagged_scans_again_and_is_right() {
 }
 
 #[test]
+fn a_table_opened_before_the_catch_up_scans_at_most_once_more() {
+    block_on(async {
+        let mut world = World::new(56).await;
+        world.shop(600).await;
+        // A channel of one commit, and many commits: it is bound to lag.
+        let small = updater::Settings { published_commits: 1, batch_records: 3, ..settings() };
+        let (updater, handle) = Updater::open(small, world.parts()).await.unwrap();
+        let (table, refresher) =
+            item_table::open(fast(), parts(&world, Some(handle.clone()))).await.unwrap();
+        let opened = table.counters();
+        assert!(table.current().is_empty());
+        let (stop, stopped) = shutdown::channel();
+        let refreshing = tokio::spawn(refresher.run(stopped.clone()));
+        let updating = tokio::spawn(updater.run(stopped));
+        tokio::time::timeout(Duration::from_secs(60), handle.caught_up()).await.unwrap();
+        let ends: BTreeMap<_, _> =
+            handle.progress().into_iter().map(|(l, p, progress)| ((l, p), progress.head)).collect();
+        let is_last =
+            |v: &Version| v.reads().iter().all(|r| ends[&(r.lane, r.partition)] == r.head);
+        let last = tokio::time::timeout(Duration::from_secs(60), table.wait_for(is_last)).await;
+        let last = last.unwrap().unwrap();
+        assert!(assert_recomputes(&world, &last).await > 100);
+        let counters = table.counters();
+        assert!(counters.scans <= 2 * opened.scans, "{opened:?} then {counters:?}");
+        stop.shut_down();
+        updating.await.unwrap().unwrap();
+        refreshing.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn the_second_of_the_clock_makes_a_version_by_itself() {
+    block_on(async {
+        let world = World::new(57).await;
+        // Not before the test is over.
+        let seldom = item_table::Settings { refresh_ms: 3_600_000, ..Default::default() };
+        let parts = Parts { clock: Clock::system(), ..parts(&world, None) };
+        let (table, refresher) = item_table::open(seldom, parts).await.unwrap();
+        let opened = table.current().as_of();
+        let (stop, stopped) = shutdown::channel();
+        let refreshing = tokio::spawn(refresher.run(stopped));
+        let seen = table.wait_for(|version| version.as_of() >= opened.plus(2_000_000));
+        let version = tokio::time::timeout(Duration::from_secs(60), seen).await.unwrap().unwrap();
+        assert_eq!(version.as_of().0 % 1_000_000, 0, "a whole second");
+        stop.shut_down();
+        refreshing.await.unwrap().unwrap();
+    });
+}
+
+#[test]
 fn without_an_updater_the_heads_are_polled() {
     block_on(async {
         let mut world = World::new(53).await;
@@ -165,6 +216,7 @@ fn a_pinned_table_stands_at_its_cut_and_too_many_items_are_refused() {
         world.shop(100).await;
         world.drain(settings()).await;
         assert_eq!(pinned.current().as_of(), cut);
+        assert!(!pinned.is_stale(&pinned.current(), cut.plus(i64::MAX)), "it stands on purpose");
         assert!(pinned.wait_for(|v| v.as_of() > cut).await.is_none());
 
         let small = item_table::Settings { items_max: items - 1, ..fast() };

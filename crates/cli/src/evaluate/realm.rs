@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use batch::Extent;
 use batch::archive::Frozen;
+use candidates::joined_row::ITEM_ENTITY;
 use definitions::{Definitions, Lane};
 use embedded::SyncMode;
 use online::item_table::{self, ItemTable, Version};
@@ -150,8 +151,7 @@ async fn items(
     let folded = Data::open(&directory.join("items"), unsynced(), context.clock.clone())?;
     let folded = Data { log: Arc::new(log), ..folded };
     let lanes = definitions.lanes().into_iter();
-    let lanes: Vec<Arc<Lane>> =
-        lanes.filter(|lane| lane.entity == settings.item_table.entity).collect();
+    let lanes: Vec<Arc<Lane>> = lanes.filter(|lane| lane.entity == ITEM_ENTITY).collect();
     let (updater, handle) =
         Updater::open(settings.updater.clone(), folded.updater(lanes.clone())).await?;
     let (_stop, stopped) = shutdown::channel();
