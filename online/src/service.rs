@@ -10,8 +10,14 @@
 //! [`Error`]. Tiers: *full*; *partial*, where a stage before the ranker is missing or the item table is
 //! stale; *heuristic*, where the ranker is missing, in the order of fusion; *popular*, where no source
 //! gave anything that passes the filters.
+//!
+//! It listens at once and takes events, but `Recommend` and `Features.Get` are `UNAVAILABLE`, and
+//! health says `NOT_SERVING`, until there are indexes and the lanes have caught up with the log as it
+//! was at the start, whichever process keeps them.
 
 pub mod bench;
+mod catalogue;
+mod catch_up;
 mod core;
 mod cursor;
 mod deadline;
@@ -47,12 +53,15 @@ use runtime::clock::Clock;
 use runtime::entropy::Entropy;
 use runtime::shutdown::Shutdown;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use wire::v1::features_server::FeaturesServer;
 use wire::v1::recommender_server::RecommenderServer;
 use wire::v1::tracker_server::TrackerServer;
 
+use self::catalogue::Catalogue;
+use self::catch_up::{CatchUp, Waits};
 use self::core::Core;
 use self::cursor::Signer;
 use self::lanes::LaneReader;
@@ -148,6 +157,8 @@ pub enum Error {
 pub struct Service {
     core: Arc<Core>,
     writer: Writer,
+    catch_up: CatchUp,
+    catalogue: Option<Arc<Catalogue>>,
 }
 
 /// Looks at and changes a running service. Cheap to clone; it does not keep the service alive.
@@ -158,6 +169,7 @@ pub struct Handle {
     /// What the service has done.
     pub metrics: Arc<Metrics>,
     shedder: Arc<Shedder>,
+    waits: Waits,
 }
 
 impl Handle {
@@ -165,6 +177,15 @@ impl Handle {
     #[must_use]
     pub fn concurrency(&self) -> (u32, u32) {
         (self.shedder.running(), self.shedder.limit())
+    }
+
+    /// Waits until the lanes have caught up; for ever where the service ends before. With indexes, it
+    /// then answers.
+    pub async fn caught_up(&self) {
+        let mut waits = self.waits.clone();
+        if waits.wait_for(Option::is_none).await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
@@ -182,7 +203,7 @@ impl Service {
         check_lanes(&visitor_lanes, &item_lanes, &item_table)?;
         let sources = stages::sources(&definitions, &settings)?;
         let all_lanes = LaneReader::new(&*log, Arc::clone(&store), &lanes).await?;
-        let visitor_lanes = LaneReader::new(&*log, store, &visitor_lanes).await?;
+        let visitor_lanes = LaneReader::new(&*log, Arc::clone(&store), &visitor_lanes).await?;
         let visitor_lanes = Arc::new(visitor_lanes);
         let mut topics = HashMap::new();
         for source in &definitions.sources {
@@ -200,11 +221,24 @@ impl Service {
             Arc::clone(&metrics),
         );
         let attributes = stages::attributes(&item_lanes);
+        let catalogue = match stages::catalogue_topic(&item_lanes, &attributes) {
+            Some(topic) => Some(Catalogue::open(Arc::clone(&log), topic.to_owned()).await?),
+            None => None,
+        };
+        let of_catch_up = catch_up::Parts {
+            log: Arc::clone(&log),
+            store,
+            updater: updater.clone(),
+            item_table: item_table.clone(),
+            clock: clock.clone(),
+        };
+        let (catch_up, waits) = CatchUp::open(of_catch_up, &lanes).await?;
         let pipeline = stages::pipeline(
             &settings,
             &sources,
             &attributes,
             &visitor_lanes,
+            catalogue.as_ref(),
             updater.as_ref(),
             &metrics,
         );
@@ -220,6 +254,7 @@ impl Service {
             item_table,
             attributes,
             tables,
+            waits,
             updater,
             shedder: Arc::new(Shedder::new(&settings)),
             metrics,
@@ -228,7 +263,7 @@ impl Service {
             entropy,
             settings,
         };
-        Ok(Self { core: Arc::new(core), writer })
+        Ok(Self { core: Arc::new(core), writer, catch_up, catalogue })
     }
 
     /// A handle on it.
@@ -238,6 +273,7 @@ impl Service {
             tables: self.core.tables.clone(),
             metrics: Arc::clone(&self.core.metrics),
             shedder: Arc::clone(&self.core.shedder),
+            waits: self.core.waits.clone(),
         }
     }
 
@@ -247,10 +283,18 @@ impl Service {
     /// # Errors
     /// When the server fails.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), Error> {
-        let Self { core, writer } = self;
+        let Self { core, writer, catch_up, catalogue } = self;
         let writer = tokio::spawn(writer.run());
         let (health, health_server) = tonic_health::server::health_reporter();
-        let watcher = tokio::spawn(health::watch(health, Arc::clone(&core)));
+        // Ends with this call, however it ends.
+        let mut followers = JoinSet::new();
+        followers.spawn(health::watch(health, Arc::clone(&core)));
+        followers.spawn(catch_up.follow());
+        followers.spawn(async move {
+            if let Some(catalogue) = catalogue {
+                catalogue.follow().await;
+            }
+        });
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
             .build_v1()
@@ -282,9 +326,8 @@ impl Service {
                 Ok(())
             }
         };
-        // The watcher holds the core, and with it the queue's last sender.
-        watcher.abort();
-        let _ = watcher.await;
+        // One of them holds the core, and with it the queue's last sender.
+        followers.shutdown().await;
         if tokio::time::timeout(DRAIN, writer).await.is_err() {
             tracing::warn!("topic served was not written to its end in time");
         }

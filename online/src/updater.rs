@@ -1,10 +1,11 @@
 //! The updater: from the log to the online store, exactly once.
 //!
 //! One task per (source, partition) reads a micro-batch, decodes it once and lets each lane of the
-//! source fold it and commit: changed states, interest vectors and the head (position, watermark,
-//! ledger, owner) in one compare-and-swap. The heads in the store are the truth about what is
-//! covered; a crash at any point replays from there, and the fold judges the same records the same
-//! way. What a lane did not fold is counted in its ledger and kept in a topic of its own.
+//! source fold it and commit: changed states, interest vectors (for readers of the store other than the
+//! service) and the head (position, watermark, ledger, owner) in one compare-and-swap. The heads in the
+//! store are the truth about what is covered; a crash at any point replays from there, and the fold
+//! judges the same records the same way. What a lane did not fold is counted in its ledger and kept in
+//! a topic of its own.
 //!
 //! The anatomy: [`Settings`] → [`Updater::open`] → [`Updater::run`], a cheap-clone [`Handle`] to ask
 //! and to follow, and [`Error`]. [`status()`] and [`digest()`] look at a store from outside.

@@ -45,7 +45,8 @@ pub(crate) struct Running {
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
-/// Starts them; when it returns the updater has caught up and the service listens.
+/// Starts all of them at once: when it returns the service listens, and says that it is not ready until the
+/// lanes have caught up ([`Running::ready`]).
 pub(crate) async fn start(
     settings: &Settings,
     data: &Data,
@@ -55,23 +56,17 @@ pub(crate) async fn start(
     let (stop, stopped) = shutdown::channel();
     let lanes = plan.definitions.lanes();
     let mut tasks = JoinSet::new();
-    let mut updater_handle = None;
+    let mut updater = None;
     if plan.updater {
         // A pinned table's lanes stand still: the realm's log knows nothing of them.
         let follows = |lane: &&Arc<Lane>| plan.pinned.is_none() || lane.entity != ITEM_ENTITY;
         let parts = data.updater(lanes.iter().filter(follows).cloned().collect());
-        let (updater, handle) = Updater::open(settings.updater.clone(), parts).await?;
-        let stopped = stopped.clone();
-        tasks.spawn(async move { Ok(updater.run(stopped).await?) });
-        tokio::select! {
-            () = handle.caught_up() => {}
-            // It only ends early if it failed.
-            Some(ended) = tasks.join_next() => {
-                ended??;
-                anyhow::bail!("the updater ended before it had caught up");
-            }
-        }
-        updater_handle = Some(handle);
+        updater = Some(Updater::open(settings.updater.clone(), parts).await?);
+    }
+    let handle = updater.as_ref().map(|(_, handle)| handle.clone());
+    if let (Some(handle), None) = (&handle, &plan.pinned) {
+        // Before its first commit, so that no visitor's vector is missing. Nobody reads a realm's.
+        write_vectors(handle, &plan.tables);
     }
     let items = match plan.pinned {
         Some(table) => table,
@@ -80,15 +75,20 @@ pub(crate) async fn start(
                 log: Arc::clone(&data.log),
                 store: Arc::clone(&data.store),
                 lanes: lanes.clone(),
-                updater: updater_handle.clone(),
+                updater: handle.clone(),
                 clock: plan.clock.clone(),
             };
+            // Its scan comes before the updater's commits.
             let (table, refresher) = item_table::open(settings.item_table.clone(), parts).await?;
             let stopped = stopped.clone();
             tasks.spawn(async move { Ok(refresher.run(stopped).await?) });
             table
         }
     };
+    if let Some((updater, _)) = updater {
+        let stopped = stopped.clone();
+        tasks.spawn(async move { Ok(updater.run(stopped).await?) });
+    }
     let parts = service::Parts {
         log: Arc::clone(&data.log),
         store: Arc::clone(&data.store),
@@ -98,13 +98,21 @@ pub(crate) async fn start(
         tables: plan.tables,
         clock: plan.clock,
         entropy: data.entropy.clone(),
-        updater: updater_handle.clone(),
+        updater: handle.clone(),
     };
     let service = Service::new(settings.service.clone(), parts).await?;
-    let handle = service.handle();
+    let of_service = service.handle();
     let address = listener.local_addr()?;
     tasks.spawn(async move { Ok(service.serve(listener, stopped).await?) });
-    Ok(Running { address, service: handle, updater: updater_handle, items, stop, tasks })
+    Ok(Running { address, service: of_service, updater: handle, items, stop, tasks })
+}
+
+/// Tells the updater whose interest vectors to write.
+fn write_vectors(updater: &updater::Handle, tables: &Tables) {
+    let towers = tables.current().bundle.as_ref().and_then(|bundle| bundle.towers.clone());
+    if let Some(towers) = towers {
+        updater.set_embeddings(vec![towers as Arc<dyn Embedding>]);
+    }
 }
 
 impl Running {
@@ -112,6 +120,20 @@ impl Running {
     pub(crate) fn counts(&self) -> Counts {
         let (service, updater) = (self.service.clone(), self.updater.clone());
         Counts { service, updater, items: self.items.clone() }
+    }
+
+    /// Waits until the lanes have caught up: with indexes, the service then answers.
+    ///
+    /// # Errors
+    /// When a role ends before that.
+    pub(crate) async fn ready(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.service.caught_up() => Ok(()),
+            Some(ended) = self.tasks.join_next() => {
+                ended??;
+                anyhow::bail!("a role ended before the lanes had caught up");
+            }
+        }
     }
 
     /// Waits until `shutdown` or until a role fails, then stops all.
@@ -186,11 +208,10 @@ impl OnDisk {
                         tables.install_bundle(bundle);
                     }
                 }
-                // Kept until it is reported: an earlier one that serves needs its towers set below.
+                // Kept until it is reported: an earlier one that serves needs its vectors written.
                 let installed = tables.try_install(opened);
-                let towers = tables.current().bundle.as_ref().and_then(|b| b.towers.clone());
-                if let (Some(updater), Some(towers)) = (updater, towers) {
-                    updater.set_embeddings(vec![towers as Arc<dyn Embedding>]);
+                if let Some(updater) = updater {
+                    write_vectors(updater, tables);
                 }
                 installed?;
             }
@@ -214,3 +235,6 @@ impl OnDisk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,8 @@
 //! | a state's key | the state. A key that is empty or begins with `0xFE` or `0xFF` stands behind `0xFF 's'` |
 //! | `0xFE` ‖ key | a derived value |
 //!
-//! The updater's derived values are **interest vectors**. Their key is the state's key (`0x00` ‖
+//! The updater's derived values are **interest vectors**, for other clients of this server: the service
+//! computes its own. Their key is the state's key (`0x00` ‖
 //! visitor id), the feature's place in the lane (2 bytes, big-endian) and the first 8 bytes of the
 //! embedding's digest; their value is the vector's elements as `f32`, little-endian. With `redis-cli`:
 //! `HGET twofold:1:{3f…:0} "\xfe\x00visitor-1\x00\x04\x9a…"`.

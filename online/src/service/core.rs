@@ -13,6 +13,7 @@ use runtime::entropy::Entropy;
 use tokio::time::Instant;
 use wire::v1;
 
+use super::catch_up::Waits;
 use super::cursor::{self, Cursor, Signer};
 use super::lanes::LaneReader;
 use super::metrics::Metrics;
@@ -46,6 +47,8 @@ pub(super) struct Core {
     /// Features of items that may be filtered by, in the item table.
     pub(super) attributes: BTreeMap<String, (usize, usize)>,
     pub(super) tables: Tables,
+    /// What of the lanes is waited for.
+    pub(super) waits: Waits,
     pub(super) updater: Option<updater::Handle>,
     pub(super) shedder: Arc<Shedder>,
     pub(super) metrics: Arc<Metrics>,
@@ -60,8 +63,12 @@ impl Core {
         if self.tables.current().indexes.is_none() {
             return Some("no candidate indexes yet: run `twofold backfill`");
         }
-        let catching_up = self.updater.as_ref().is_some_and(|updater| !updater.is_caught_up());
-        catching_up.then_some("the updater has not caught up with the log yet")
+        *self.waits.borrow()
+    }
+
+    /// Refuses what cannot be answered yet.
+    pub(super) fn ready(&self) -> Result<(), Refusal> {
+        self.not_ready().map_or(Ok(()), |why| Err(Refusal::Unavailable(why.to_owned())))
     }
 
     /// Answers by `deadline`.
@@ -72,9 +79,7 @@ impl Core {
     ) -> Result<v1::RecommendResponse, Refusal> {
         let attribute = |name: &str| self.attributes.contains_key(name);
         let k = validate::recommend(&request, &self.settings, attribute, &self.topics)?;
-        if let Some(why) = self.not_ready() {
-            return Err(Refusal::Unavailable(why.to_owned()));
-        }
+        self.ready()?;
         let (query, mut degradations) = self.query(request, k)?;
         let run = self.pipeline.run(query, deadline).await;
         self.metrics.took(run.outcomes.0.iter().map(|o| (label(o.verb, &o.stage), o.took)));

@@ -8,6 +8,7 @@ use candidate_pipeline::{Filter, Hydrator, Pipeline, Source};
 use definitions::{Definitions, Lane, Operation};
 
 use super::Error;
+use super::catalogue::Catalogue;
 use super::filters::{Attributes, Excluded, Seen, Stock};
 use super::fuser::RankFuser;
 use super::hydrators::VisitorLane;
@@ -20,6 +21,9 @@ use super::settings::Settings;
 use super::sources::IndexSource;
 use super::tables::model;
 use crate::updater;
+
+/// The attribute that says how many of an item there are.
+const STOCK: &str = "stock";
 
 /// The model's sources, checked.
 pub(super) fn sources(
@@ -52,12 +56,21 @@ pub(super) fn attributes(item_lanes: &[Arc<Lane>]) -> BTreeMap<String, (usize, u
     attributes
 }
 
+/// The topic that says what the stock is, if the definitions have one.
+pub(super) fn catalogue_topic<'a>(
+    item_lanes: &'a [Arc<Lane>],
+    attributes: &BTreeMap<String, (usize, usize)>,
+) -> Option<&'a str> {
+    attributes.get(STOCK).map(|(lane, _)| item_lanes[*lane].source.topic.as_str())
+}
+
 /// The pipeline of `Recommend`.
 pub(super) fn pipeline(
     settings: &Settings,
     sources: &[String],
     attributes: &BTreeMap<String, (usize, usize)>,
     visitor_lanes: &Arc<LaneReader>,
+    catalogue: Option<&Arc<Catalogue>>,
     updater: Option<&updater::Handle>,
     metrics: &Arc<Metrics>,
 ) -> Pipeline<Query, Candidate> {
@@ -79,8 +92,8 @@ pub(super) fn pipeline(
     if settings.filters {
         filters.push(Arc::new(Excluded));
         filters.push(Arc::new(Attributes { features: attributes.clone() }));
-        if let Some(at) = attributes.get("stock") {
-            filters.push(Arc::new(Stock { at: *at }));
+        if let Some((at, catalogue)) = attributes.get(STOCK).zip(catalogue) {
+            filters.push(Arc::new(Stock { at: *at, catalogue: Arc::clone(catalogue) }));
         }
         filters.push(Arc::new(Seen { keep_surfaces: settings.keep_seen_surfaces.clone() }));
     }

@@ -84,7 +84,8 @@ impl Handle {
         self.shared.counters.snapshot()
     }
 
-    /// Writes interest vectors for these embeddings from the next commit on, and no others.
+    /// Writes interest vectors for these embeddings from the next commit on, and no others. A visitor
+    /// whom no later commit changes has none; the service does not read them.
     pub fn set_embeddings(&self, active: Vec<Arc<dyn Embedding>>) {
         let mut slot = self.shared.embeddings.write().unwrap_or_else(PoisonError::into_inner);
         *slot = Arc::new(slot.replaced(active));

@@ -1,4 +1,12 @@
 //! Interest vectors beside the states: a pure function of a visitor's sequence and an embedding.
+//!
+//! They are written for other readers of the store, such as any Redis client. The service reads none of
+//! them: it computes the same vector from the sequence that it reads anyway, with the embedding of the
+//! bundle that it answers with, which is what a replay can do as well.
+//!
+//! A visitor's vector is written with each commit that changes the visitor while the embedding is
+//! active. So it is missing for visitors who did nothing since then, and vectors of a retired embedding
+//! stay until their visitor's next event (for the last few retired ones; those of older ones stay).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -111,7 +111,9 @@ async fn a_login_is_not_merged_yet_and_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn positions_that_are_not_covered_make_the_answer_stale() {
-    let world = World::start(Setup { with_updater: false, ..Setup::default() }).await;
+    // Nothing is in the log at the start, so there is nothing to catch up with.
+    let setup = Setup { with_updater: false, catalogue: Vec::new(), ..Setup::default() };
+    let world = World::start(setup).await;
     let positions = world.view("ann", &["shoe1"]).await;
     let request = v1::RecommendRequest { min_positions: positions.clone(), ..ask("ann") };
     let response = timed(&world, request).await;

@@ -42,6 +42,29 @@ async fn a_shop_without_a_catalogue_has_no_stock_to_filter_by() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_that_tells_nothing_closes_the_filter() {
+    // Its only record is a dead letter: the lane is as empty as a new one.
+    let broken = vec![("", "sho", 5)];
+    let world = World::start(Setup { catalogue: broken, ..Setup::default() }).await;
+    let response = world.recommend(ask("ann")).await.unwrap();
+    assert!(response.items.is_empty(), "{:?}", ids(&response));
+
+    // One whose first record comes while the service runs, and no updater says so.
+    let none = Setup { catalogue: Vec::new(), with_updater: false, ..Setup::default() };
+    let world = World::start(none).await;
+    assert_eq!(world.recommend(ask("ann")).await.unwrap().items.len(), ITEMS.len());
+    let record = event_log::NewRecord { key: b"hat1".to_vec(), value: b"{torn".to_vec() };
+    world.log.append("catalog", vec![record]).await.unwrap();
+    let closes = async {
+        while !world.recommend(ask("ann")).await.unwrap().items.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(30), closes).await;
+    assert!(closed.is_ok(), "the filter never closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_exclude_items_and_ask_for_attributes() {
     let world = World::start(Setup::default()).await;
     let request = v1::RecommendRequest {

@@ -1,14 +1,10 @@
 //! Requests that are refused, and readiness.
 
-use std::time::Duration;
-
 use tonic::Code;
-use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 use wire::v1;
 
-use crate::world::{Setup, World, ask, indexes};
+use crate::world::{Setup, World, ask, causes, ids, indexes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_requests_name_field_limit_and_remedy() {
@@ -27,29 +23,48 @@ async fn wrong_requests_name_field_limit_and_remedy() {
     assert_eq!(world.handle.metrics.snapshot().invalid, 3);
 }
 
-async fn health(world: &World) -> ServingStatus {
-    let mut client = HealthClient::new(world.channel.clone());
-    client.check(HealthCheckRequest::default()).await.unwrap().into_inner().status()
+/// Neither of them may be answered; both say why.
+async fn refused(world: &World, why: &str) {
+    world.wait_for(ServingStatus::NotServing).await;
+    let features = v1::GetFeaturesRequest {
+        entity: "visitor".to_owned(),
+        keys: vec!["ann".to_owned()],
+        ..Default::default()
+    };
+    let recommended = world.recommend(ask("ann")).await.unwrap_err();
+    for error in [recommended, world.features(features).await.unwrap_err()] {
+        assert_eq!(error.code(), Code::Unavailable);
+        assert!(error.message().contains(why), "{error}");
+    }
+    assert_eq!(world.handle.metrics.snapshot().unavailable, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_tables_it_is_not_serving_and_then_it_is() {
     let world = World::start(Setup { with_indexes: false, ..Setup::default() }).await;
-    let mut waited = 0;
-    while health(&world).await != ServingStatus::NotServing {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        waited += 1;
-        assert!(waited < 200, "never NOT_SERVING");
-    }
-    let error = world.recommend(ask("ann")).await.unwrap_err();
-    assert_eq!(error.code(), Code::Unavailable);
-    assert!(error.message().contains("twofold backfill"), "{error}");
-    assert_eq!(world.handle.metrics.snapshot().unavailable, 1);
+    refused(&world, "twofold backfill").await;
     world.tables.install_indexes(indexes());
-    while health(&world).await != ServingStatus::Serving {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        waited += 1;
-        assert!(waited < 400, "never SERVING");
-    }
+    world.wait_for(ServingStatus::Serving).await;
     assert!(world.recommend(ask("ann")).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_that_were_never_built_are_not_served_until_they_are() {
+    let catalogue = vec![("shoe1", "sho", 5), ("hat1", "hat", 5), ("hat2", "hat", 0)];
+    let world = World::start(Setup { with_updater: false, catalogue, ..Setup::default() }).await;
+    refused(&world, "twofold update").await;
+    // Taken, but not waited for: it came after the start.
+    let click = world.click("ann", "hat1");
+    assert_eq!(world.track(vec![click]).await.statuses[0].code(), v1::track_status::Code::Ok);
+    world.update().await;
+    world.wait_for(ServingStatus::Serving).await;
+    let response = world.recommend(ask("bob")).await.unwrap();
+    assert_eq!(response.tier(), v1::Tier::Full, "{:?}", causes(&response));
+    let mut found = ids(&response);
+    found.sort_unstable();
+    assert_eq!(found, ["hat1", "shoe1"], "the item table shows what the lanes cover");
+    // What falls behind later is served, with the positions on record.
+    let positions = world.view("bob", &["hat1"]).await;
+    let request = v1::RecommendRequest { min_positions: positions, ..ask("bob") };
+    assert!(world.recommend(request).await.unwrap().stale);
 }

@@ -16,11 +16,14 @@ use online_store::OnlineStore;
 use record::EventTime;
 use runtime::clock::Clock;
 use runtime::entropy::Entropy;
-use runtime::shutdown::{self, Trigger};
+use runtime::shutdown::{self, Shutdown, Trigger};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use wire::v1;
 use wire::v1::features_client::FeaturesClient;
 use wire::v1::recommender_client::RecommenderClient;
@@ -120,6 +123,8 @@ pub(crate) fn indexes() -> Indexes {
 pub(crate) struct World {
     _directory: TempDir,
     pub(crate) log: Arc<dyn EventLog>,
+    /// The store, past what can hang or fail.
+    store: Arc<dyn OnlineStore>,
     pub(crate) item_table: ItemTable,
     pub(crate) definitions: Arc<Definitions>,
     pub(crate) clock: Clock,
@@ -175,7 +180,7 @@ impl World {
         let mut tasks = JoinSet::new();
         let parts = updater::Parts {
             log: Arc::clone(&log),
-            store: plain,
+            store: Arc::clone(&plain),
             lanes: lanes.clone(),
             entropy: Entropy::system(),
         };
@@ -222,6 +227,7 @@ impl World {
         Self {
             _directory: directory,
             log,
+            store: plain,
             item_table,
             definitions,
             clock,
@@ -276,6 +282,34 @@ impl World {
         });
         let response = self.track(events.collect()).await;
         response.statuses.into_iter().map(|status| status.position.unwrap()).collect()
+    }
+
+    /// An updater of another process: to the end of the log, and gone.
+    pub(crate) async fn update(&self) {
+        let parts = updater::Parts {
+            log: Arc::clone(&self.log),
+            store: Arc::clone(&self.store),
+            lanes: self.definitions.lanes(),
+            entropy: Entropy::system(),
+        };
+        let (updater, _) = Updater::open(updater::Settings::default(), parts).await.unwrap();
+        updater.drain(Shutdown::never()).await.unwrap();
+    }
+
+    /// Waits until health says so.
+    pub(crate) async fn wait_for(&self, status: ServingStatus) {
+        let mut client = HealthClient::new(self.channel.clone());
+        let asked = async {
+            loop {
+                let answer = client.check(HealthCheckRequest::default()).await.unwrap();
+                if answer.into_inner().status() == status {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let said = tokio::time::timeout(Duration::from_secs(30), asked).await;
+        assert!(said.is_ok(), "never {status:?}");
     }
 
     /// Stops everything, which flushes the queue of `served`.

@@ -94,16 +94,12 @@ pub(super) async fn run(mut context: Context, seed: u64, fresh: bool) -> anyhow:
         definitions: definitions.clone(),
         updater: true,
         pinned: None,
-        tables: tables.clone(),
+        tables,
         clock: context.clock.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let running = roles::start(&context.settings, &data, plan, listener).await?;
-    if let (Some(updater), Some(bundle)) = (&running.updater, &tables.current().bundle)
-        && let Some(towers) = bundle.towers.clone()
-    {
-        updater.set_embeddings(vec![towers]);
-    }
+    let mut running = roles::start(&context.settings, &data, plan, listener).await?;
+    running.ready().await?;
     step(output, &format!("serve      gRPC on {}", running.address));
 
     let mut clients = Clients::connect(running.address).await?;

@@ -16,7 +16,8 @@ use crate::data::Data;
 use crate::roles::{self, OnDisk, Plan};
 use crate::watch;
 
-/// Listens, tells where on stdout (one JSON line), and serves until SIGINT or SIGTERM.
+/// Listens, tells where on stdout (one JSON line) once the lanes have caught up, and serves until SIGINT
+/// or SIGTERM. Until then events are taken, and health and everything else say that it is not ready.
 pub(super) async fn run(context: Context, listen: String, updater: bool) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
     let data = context.open(&definitions).await?;
@@ -52,19 +53,24 @@ async fn serve(
     };
     let starting = roles::start(&context.settings, data, plan, listener);
     let Some(running) = shutdown.unless(starting).await else { return Ok(()) };
-    let running = running?;
-    if let Some(updater) = &running.updater {
-        watch::updater(updater.clone()).await;
-        if let Some(towers) = tables.current().bundle.as_ref().and_then(|b| b.towers.clone()) {
-            updater.set_embeddings(vec![towers]);
-        }
-    }
-    println!("{}", serde_json::json!({ "listening": running.address.to_string() }));
-    std::io::stdout().flush()?;
+    let mut running = running?;
     let following = tokio::spawn(disk.follow(tables, running.updater.clone()));
     let counts = running.counts();
     let telling = tokio::spawn(counts.clone().follow());
-    let result = running.until(shutdown).await;
+    let watching = running.updater.clone().map(|updater| tokio::spawn(watch::updater(updater)));
+    let ready = shutdown.unless(running.ready()).await;
+    if let Some(watching) = watching {
+        watching.abort();
+    }
+    let result = match ready {
+        Some(Ok(())) => {
+            println!("{}", serde_json::json!({ "listening": running.address.to_string() }));
+            std::io::stdout().flush()?;
+            running.until(shutdown).await
+        }
+        Some(failed) => failed.and(running.stop().await),
+        None => running.stop().await,
+    };
     following.abort();
     telling.abort();
     result.and(counts.end(context.output))

@@ -69,7 +69,8 @@ impl Realm {
             clock: context.clock.clone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let running = roles::start(&settings, &data, plan, listener).await?;
+        let mut running = roles::start(&settings, &data, plan, listener).await?;
+        running.ready().await?;
         Ok(Self { running })
     }
 

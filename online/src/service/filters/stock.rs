@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use candidate_pipeline::{Cause, Filter, OnFailure};
 use fold::Value;
 
+use crate::service::catalogue::Catalogue;
 use crate::service::query::{Candidate, Query};
 
 /// Drops what is out of stock, and what is not known to be in stock, wherever the shop says what its
@@ -8,6 +11,7 @@ use crate::service::query::{Candidate, Query};
 pub(in crate::service) struct Stock {
     /// Lane and feature of the stock in the item table.
     pub(in crate::service) at: (usize, usize),
+    pub(in crate::service) catalogue: Arc<Catalogue>,
 }
 
 impl Filter<Query, Candidate> for Stock {
@@ -15,11 +19,12 @@ impl Filter<Query, Candidate> for Stock {
         "stock"
     }
 
-    /// A shop whose lane of stock never saw a record does not tell its stock.
+    /// A shop without a catalogue does not tell its stock. A version of the table that has read one is
+    /// known before the next look at the topic.
     fn enable(&self, query: &Query) -> bool {
         let lane = query.items.lanes()[self.at.0].id;
-        let mut heads = query.items.reads().iter().filter(|read| read.lane == lane);
-        heads.any(|read| read.head.as_ref().is_some_and(|head| head.ledger.applied > 0))
+        let mut reads = query.items.reads().iter().filter(|read| read.lane == lane);
+        self.catalogue.exists() || reads.any(|read| read.head.is_some())
     }
 
     fn on_failure(&self) -> OnFailure {

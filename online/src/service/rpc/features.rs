@@ -36,6 +36,7 @@ impl Features for FeaturesRpc {
         let request = request.into_inner();
         let refused = |refusal: &Refusal| core.metrics.refused(refusal);
         let lanes = check(core, &request).inspect_err(refused)?;
+        core.ready().inspect_err(refused)?;
         Ok(Response::new(get(core, &request, &lanes).await.inspect_err(refused)?))
     }
 }

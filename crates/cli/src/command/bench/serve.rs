@@ -38,7 +38,8 @@ pub(super) async fn run(mut context: Context, requests: usize) -> anyhow::Result
     let clock = context.clock.clone();
     let plan = Plan { definitions, updater: true, pinned: None, tables, clock: clock.clone() };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let running = roles::start(&context.settings, &data, plan, listener).await?;
+    let mut running = roles::start(&context.settings, &data, plan, listener).await?;
+    running.ready().await?;
     let channel = Channel::from_shared(format!("http://{}", running.address))?.connect().await?;
     let load = Load { visitors, k: K, requests };
     let phases = bench::run(&channel, &running.service, &clock, &load).await;
