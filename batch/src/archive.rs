@@ -5,8 +5,11 @@
 //! changed definition reads an old archive. A file is written aside and renamed, is never written
 //! again, and has a summary beside it: what is in the directory under its final name is whole.
 
+mod check;
+mod listing;
 mod log;
 mod read;
+mod shape;
 mod summary;
 mod tiered;
 mod write;
@@ -23,24 +26,18 @@ use record::{EventTime, LogId, Offset, Partition};
 use crate::files::unhex;
 use crate::{Error, Extent};
 
+use listing::{Listing, Part};
 pub use log::Frozen;
 pub use read::PartitionReader;
 pub use summary::Summary;
 pub use tiered::Tiered;
 pub use write::{Report, Settings, write};
 
-/// An archive directory: `<topic>/<log id>/p<partition>/<first>-<next>.parquet`.
+/// An archive directory: `<topic>/<log id>/p<partition>/<first>-<next>.parquet`, and
+/// `<topic>/<log id>/log.json` with the number of partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
     root: PathBuf,
-}
-
-/// A file of the archive, by its name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Part {
-    pub(crate) first: Offset,
-    pub(crate) next: Offset,
-    pub(crate) path: PathBuf,
 }
 
 impl Archive {
@@ -56,21 +53,26 @@ impl Archive {
         &self.root
     }
 
-    pub(crate) fn partition_dir(&self, topic: &str, log: LogId, partition: Partition) -> PathBuf {
-        self.root.join(topic).join(log.to_string()).join(format!("p{partition}"))
+    fn log_dir(&self, topic: &str, log: LogId) -> PathBuf {
+        self.root.join(topic).join(log.to_string())
+    }
+
+    fn partition_dir(&self, topic: &str, log: LogId, partition: Partition) -> PathBuf {
+        self.log_dir(topic, log).join(format!("p{partition}"))
     }
 
     /// What the archive holds of a topic.
     ///
     /// # Errors
-    /// When it holds nothing, several logs, or files that do not join.
+    /// When it holds nothing, several logs, or files that are missing or do not join.
     pub fn extent(&self, topic: &str) -> Result<Extent, Error> {
         let log = self.log(topic)?;
-        let mut ends = Vec::new();
-        while self.partition_dir(topic, log, Partition(ends.len() as u32)).is_dir() {
-            let parts = self.parts(topic, log, Partition(ends.len() as u32))?;
-            ends.push(parts.last().map_or(Offset(0), |part| part.next));
-        }
+        let partitions = shape::read(&self.log_dir(topic, log))?;
+        let end = |partition| {
+            let parts = self.parts(topic, log, Partition(partition))?;
+            Ok(parts.last().map_or(Offset(0), |part| part.next))
+        };
+        let ends = (0..partitions).map(end).collect::<Result<_, Error>>()?;
         Ok(Extent { log, ends })
     }
 
@@ -100,46 +102,38 @@ impl Archive {
     /// The one log that is archived under a topic's name.
     fn log(&self, topic: &str) -> Result<LogId, Error> {
         let path = self.root.join(topic);
-        let none = || Error::NoArchive { topic: topic.to_owned(), path: path.clone() };
-        let entries = std::fs::read_dir(&path).map_err(|_| none())?;
+        match self.logs(topic)?.as_slice() {
+            [] => Err(Error::NoArchive { topic: topic.to_owned(), path }),
+            [log] => Ok(*log),
+            logs => {
+                let logs = logs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                Err(Error::SeveralLogs { topic: topic.to_owned(), path, logs })
+            }
+        }
+    }
+
+    /// The logs that are archived under a topic's name.
+    fn logs(&self, topic: &str) -> Result<Vec<LogId>, Error> {
+        let path = self.root.join(topic);
+        if !path.is_dir() {
+            return Ok(Vec::new());
+        }
         let mut logs = Vec::new();
-        for entry in entries {
+        for entry in std::fs::read_dir(&path).map_err(Error::io(&path))? {
             let name = entry.map_err(Error::io(&path))?.file_name();
             logs.extend(name.to_str().and_then(unhex).map(LogId));
         }
         logs.sort_unstable();
-        match logs.as_slice() {
-            [] => Err(none()),
-            [log] => Ok(*log),
-            _ => Err(Error::SeveralLogs { topic: topic.to_owned(), path, logs }),
-        }
+        Ok(logs)
+    }
+
+    fn listing(&self, topic: &str, log: LogId, partition: Partition) -> Result<Listing, Error> {
+        Listing::read(&self.partition_dir(topic, log, partition))
     }
 
     /// The files of a partition in order, which join without gap or overlap from offset 0.
-    pub(crate) fn parts(
-        &self,
-        topic: &str,
-        log: LogId,
-        partition: Partition,
-    ) -> Result<Vec<Part>, Error> {
-        let dir = self.partition_dir(topic, log, partition);
-        let mut parts = Vec::new();
-        if dir.is_dir() {
-            for entry in std::fs::read_dir(&dir).map_err(Error::io(&dir))? {
-                let path = entry.map_err(Error::io(&dir))?.path();
-                parts.extend(part(path));
-            }
-        }
-        parts.sort_unstable();
-        let mut expected = Offset(0);
-        for part in &parts {
-            if part.first != expected {
-                let (path, found) = (part.path.clone(), part.first);
-                return Err(Error::Gap { path, expected, found });
-            }
-            expected = part.next;
-        }
-        Ok(parts)
+    fn parts(&self, topic: &str, log: LogId, partition: Partition) -> Result<Vec<Part>, Error> {
+        self.listing(topic, log, partition)?.joined()
     }
 
     /// Reads a partition's records up to `to`.
@@ -176,11 +170,4 @@ fn first_at_or_after(
         let judged = watermark.judge(batch.event_times[*row], batch.append_times[*row]);
         judged.is_ok_and(|effective| effective >= cut)
     })
-}
-
-/// The part that a path names, if it names one.
-fn part(path: PathBuf) -> Option<Part> {
-    let range = path.file_name()?.to_str()?.strip_suffix(".parquet")?;
-    let (first, next) = range.split_once('-')?;
-    Some(Part { first: Offset(first.parse().ok()?), next: Offset(next.parse().ok()?), path })
 }

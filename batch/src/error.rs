@@ -37,7 +37,8 @@ pub enum Error {
     /// Archive files that do not join.
     #[error(
         "{path} begins at offset {found}, the file before it ends at {expected}: restore the missing \
-         file, or remove the overlapping one and run `twofold archive` again"
+         file or remove the overlapping one, or run `twofold archive` while the log still holds what is \
+         missing"
     )]
     Gap {
         /// The file.
@@ -77,7 +78,7 @@ pub enum Error {
         /// What its bounds promised.
         to: Offset,
     },
-    /// There are archives of several logs under one topic's name and none was chosen.
+    /// Nothing of a topic was archived.
     #[error("no archive of topic {topic} under {path}: run `twofold archive` first")]
     NoArchive {
         /// The topic.
@@ -85,18 +86,51 @@ pub enum Error {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// The topic was created again since the archive was written.
+    /// There are archives of several logs under one topic's name.
     #[error(
-        "{path} holds archives of several logs of topic {topic} ({logs:?}): name one, or move the older \
-         one away"
+        "{path} holds archives of several logs of topic {topic} ({logs}): move the older one away"
     )]
     SeveralLogs {
         /// The topic.
         topic: String,
         /// Where.
         path: PathBuf,
-        /// Their ids.
-        logs: Vec<LogId>,
+        /// Their ids, separated by commas.
+        logs: String,
+    },
+    /// The log is shorter than what was archived of it.
+    #[error(
+        "topic {topic} partition {partition}: the log ends at offset {end}, but {path} holds records up \
+         to {archived}: the log has lost records. Restore the log's data; or, to start anew from what is \
+         left, move the archive and everything made of it (indexes, training, models) away"
+    )]
+    Behind {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: Partition,
+        /// Where the log ends.
+        end: Offset,
+        /// Where the archive ends.
+        archived: Offset,
+        /// The archive of the topic.
+        path: PathBuf,
+    },
+    /// What was archived is another log than the one that is there.
+    #[error(
+        "{path} is the archive of log {archived}, but topic {topic} is {found}: the log's data were lost \
+         or the topic was created again. Restore the log's data; or, to start anew, move the archive and \
+         everything made of it (indexes, training, models) away"
+    )]
+    OtherLog {
+        /// The topic.
+        topic: String,
+        /// The archive of the topic.
+        path: PathBuf,
+        /// The log that was archived.
+        archived: LogId,
+        /// The log that is there, or that there is none.
+        found: String,
     },
     /// Candidate indexes or joined rows failed.
     #[error(transparent)]

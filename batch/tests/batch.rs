@@ -5,6 +5,7 @@
 
 mod batch {
     mod archive;
+    mod archive_damage;
     mod examples;
     mod memory;
     mod parity;

@@ -29,8 +29,8 @@ pub struct Summary {
 }
 
 pub(super) const VERSION: u32 = 1;
-pub(super) const REMEDY: &str = "remove it with its .json and run `twofold archive` again while the \
-                                 log still holds these offsets, or restore it from a copy";
+pub(super) const REMEDY: &str = "restore it from a copy, or remove it and run `twofold archive` while \
+                                 the log still holds these offsets";
 
 impl Summary {
     pub(super) fn path(parquet: &Path) -> PathBuf {

@@ -13,8 +13,8 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use record::{LogId, Offset, Partition, Record};
 
-use super::Archive;
 use super::summary::{Summary, VERSION};
+use super::{Archive, shape};
 use crate::records::UpTo;
 use crate::{Error, Progress, Watch, files};
 
@@ -51,14 +51,16 @@ pub struct Report {
     pub rejected: BTreeMap<String, u64>,
 }
 
-/// Adds to the archive what the log has beyond it, up to the log's end as it is now. Files that are
-/// there are not touched; a run that was killed is simply run again.
+/// Adds to the archive what the log has and it has not, up to the log's end as it is now: most often what
+/// came since the last run, but files that are missing as well. Files that are there are not touched; a
+/// run that was killed is simply run again.
 ///
 /// `sources` are the definitions' sources: their topics get typed columns. Any other topic is
 /// archived with its envelope only.
 ///
 /// # Errors
-/// When the log does not hold the archive's end any more, or either side fails.
+/// When the log does not hold what is missing any more or has lost what is archived, or either side
+/// fails.
 pub async fn write(
     log: &dyn EventLog,
     archive: &Archive,
@@ -69,46 +71,55 @@ pub async fn write(
 ) -> Result<Report, Error> {
     let of = log.topic(topic).await?;
     let bounds = log.bounds(topic).await?;
+    files::create_dir(&archive.log_dir(topic, of.log))?;
+    shape::write(&archive.log_dir(topic, of.log), of.partitions)?;
     let mut report = Report::default();
     let mut todo = Vec::new();
-    for (bounds, partition) in bounds.iter().zip(0..) {
-        let partition = Partition(partition);
-        let dir = archive.partition_dir(topic, of.log, partition);
-        files::create_dir(&dir)?;
-        let parts = archive.parts(topic, of.log, partition)?;
-        let from = parts.last().map_or(Offset(0), |part| part.next);
-        if bounds.first > from {
-            let (topic, first) = (topic.to_owned(), bounds.first);
-            return Err(Error::Lost { topic, partition, expected: from, first });
+    for (bounds, partition) in bounds.iter().zip((0..).map(Partition)) {
+        files::create_dir(&archive.partition_dir(topic, of.log, partition))?;
+        let listing = archive.listing(topic, of.log, partition)?;
+        archive.is_not_ahead(topic, partition, &listing, bounds.next)?;
+        let holes = listing.holes(bounds.next)?;
+        if let Some((expected, _)) = holes.first().filter(|(from, _)| *from < bounds.first) {
+            let (topic, expected, first) = (topic.to_owned(), *expected, bounds.first);
+            return Err(Error::Lost { topic, partition, expected, first });
         }
-        todo.push((partition, from, bounds.next));
+        todo.push((partition, listing, holes));
     }
-    let total = todo.iter().map(|(_, from, to)| to.0.saturating_sub(from.0)).sum();
+    let holes = todo.iter().flat_map(|(_, _, holes)| holes);
+    let total = holes.map(|(from, to)| to.0 - from.0).sum();
     let mut done = 0;
-    for (partition, from, to) in todo {
+    for (partition, listing, holes) in todo {
         let mut file =
             Cut { archive, topic, log: of.log, partition, source, settings, of: of.partitions };
-        let mut reader = UpTo::open(log, topic, partition, from, to).await?;
-        let (mut first, mut held, mut bytes) = (from, Vec::new(), 0);
-        while let Some(records) = reader.next().await? {
-            for record in records {
-                bytes += record.key.len() + record.value.len();
-                let next = record.offset.next();
-                held.push(record);
-                if held.len() >= settings.records_max || bytes >= settings.bytes_max {
-                    done += held.len() as u64;
-                    file.write(first, next, std::mem::take(&mut held), &mut report)?;
-                    (first, bytes) = (next, 0);
-                    watch(Progress { step: "archive", done, total: Some(total) });
+        for (from, to) in holes {
+            if from < listing.end() {
+                tracing::warn!(topic, %partition, %from, %to, "not in the archive any more: written again from the log");
+            }
+            let mut reader = UpTo::open(log, topic, partition, from, to).await?;
+            let (mut first, mut held, mut bytes) = (from, Vec::new(), 0);
+            while let Some(records) = reader.next().await? {
+                for record in records {
+                    bytes += record.key.len() + record.value.len();
+                    let next = record.offset.next();
+                    held.push(record);
+                    if held.len() >= settings.records_max || bytes >= settings.bytes_max {
+                        done += held.len() as u64;
+                        file.write(first, next, std::mem::take(&mut held), &mut report)?;
+                        (first, bytes) = (next, 0);
+                        watch(Progress { step: "archive", done, total: Some(total) });
+                    }
                 }
             }
+            // Everything before `to` was read: what is not there is a gap of the log. At the log's end
+            // it may wait; before a file that is there it may not.
+            if !held.is_empty() || (first < to && to <= listing.end()) {
+                done += held.len() as u64;
+                file.write(first, to, held, &mut report)?;
+                watch(Progress { step: "archive", done, total: Some(total) });
+            }
         }
-        // Everything before `to` was read: what is not there is a gap of the log.
-        if !held.is_empty() {
-            done += held.len() as u64;
-            file.write(first, to, held, &mut report)?;
-            watch(Progress { step: "archive", done, total: Some(total) });
-        }
+        listing.forget_missing()?;
     }
     Ok(report)
 }
