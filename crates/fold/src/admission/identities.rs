@@ -100,6 +100,12 @@ impl Identities {
         Verdict::Applied
     }
 
+    /// Something out of each place that [`Identities::judge`] looks at first.
+    pub(crate) fn glance(&self) -> u64 {
+        let last = self.older.back().map_or(0, |last| last.0.0);
+        (self.greatest.0 ^ last).cast_unsigned()
+    }
+
     /// Bytes outside the value itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.older.capacity() * size_of::<(EventTime, Identity)>()

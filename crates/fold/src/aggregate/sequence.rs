@@ -57,6 +57,11 @@ impl Entries {
         self.0.range(first..)
     }
 
+    /// Something out of the place that [`Entries::add`] looks at first.
+    pub(super) fn glance(&self) -> u64 {
+        self.0.back().map_or(0, |last| last.place.offset.0)
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         let texts = self.0.iter().map(|entry| entry.item.heap_bytes() + entry.tag.heap_bytes());
         self.0.capacity() * size_of::<Entry>() + texts.sum::<usize>()

@@ -77,7 +77,7 @@ impl LanePartition {
         out
     }
 
-    fn cells_of(&self, slot: usize) -> &[Cell] {
+    pub(super) fn cells_of(&self, slot: usize) -> &[Cell] {
         let slots = self.plan.slots.len();
         &self.cells[slot * slots..(slot + 1) * slots]
     }

@@ -37,6 +37,12 @@ impl Table {
         self.index.find(hash, same).map(|entry| entry.1)
     }
 
+    /// Something out of each place that [`Table::find`] looks at.
+    pub(super) fn glance(&self, hash: u64) -> u64 {
+        let found = self.index.find(hash, |seen| seen.0 == hash);
+        found.map_or(0, |seen| self.entries[seen.1 as usize].used)
+    }
+
     pub(super) fn find_text(&self, key: &str) -> Option<u32> {
         self.find(hash(key.as_bytes()), key)
     }
