@@ -6,7 +6,8 @@
 //! hits from the recorded features, inputs from features and hits, scores from inputs.
 //!
 //! What cannot be compared (a read that timed out, an index or a bundle that is gone, a log that was
-//! created again) is counted under its reason, never passed over in silence.
+//! created again) is counted under its reason, never passed over in silence. What is there but damaged is
+//! an error: it could hide a difference.
 
 mod items;
 mod list;
@@ -46,8 +47,11 @@ pub trait Bundle: Send + Sync {
     fn score(&self, inputs: &[f32], rows: usize) -> Vec<f32>;
 }
 
-/// Finds something by its digest, as the record writes it; `None`: it is gone.
-pub type Find<T> = dyn Fn(&str) -> Option<T> + Send + Sync;
+/// What a digest names, or the reason under which that is counted which needs it: it is gone, say.
+pub type Found<T> = Result<T, &'static str>;
+
+/// Finds something by its digest, as the record writes it. What is there but damaged is an error.
+pub type Find<T> = dyn Fn(&str) -> Result<Found<T>, Error> + Send + Sync;
 
 /// What to compare, and with what.
 pub struct Job {
@@ -78,7 +82,8 @@ const PASS_MAX: usize = 20_000;
 /// Compares every response of the topic.
 ///
 /// # Errors
-/// When the log cannot be read or a plan fails; a difference is no error but a line of the report.
+/// When the log cannot be read, indexes or a bundle are damaged, or a plan fails; a difference is no
+/// error but a line of the report.
 pub async fn run(engine: &Engine, job: &Job) -> Result<Report, Error> {
     run_in_passes(engine, job, PASS_MAX).await
 }
@@ -118,7 +123,7 @@ async fn pass(
     for lane in items {
         items::compare(engine, job, lane, responses, report).await?;
     }
-    pipeline::compare(job, responses, report);
+    pipeline::compare(job, responses, report)?;
     let known = |lane: &[u8]| job.lanes.iter().any(|known| known.id.0 == *lane);
     for response in responses {
         let served = &response.served;

@@ -26,7 +26,7 @@ use wire::v1;
 use super::manifest::{Made, Tally};
 use super::write::{Example, Writer};
 use super::{Report, Towers, finish, start};
-use crate::history::{History, TRACKING_TOKEN, day_of, text_column};
+use crate::history::{Event, History, TRACKING_TOKEN, day_of, text_column};
 use crate::parity::replay::{self, Replayed};
 use crate::parity::{self, Job, Response};
 use crate::plan::Engine;
@@ -123,13 +123,19 @@ pub async fn assemble(
         let rows = at..at + day.len();
         at = rows.end;
         let digest = day[0].served.snapshots.get("indexes").cloned().unwrap_or_default();
-        let Some(indexes) = (job.indexes)(&digest) else {
-            day.iter().for_each(|_| counted.skip("indexes_gone"));
-            continue;
+        let indexes = match (job.indexes)(&digest)? {
+            Ok(indexes) => indexes,
+            Err(reason) => {
+                day.iter().for_each(|_| counted.skip(reason));
+                continue;
+            }
         };
         for (response, n) in day.iter().zip(rows) {
             // What cannot be replayed was counted where that was found out.
             let Some(visitor) = visitor(&visitors, n)? else { continue };
+            let of_others =
+                history.tracked(token(response)).filter(|e| !is_by(history, e, response));
+            of_others.for_each(|_| counted.skip("outcome_of_another_visitor"));
             let Some((kind, target)) = target(history, response, settings.window_us) else {
                 tally.without_target += 1;
                 continue;
@@ -180,15 +186,23 @@ fn closed_to(history: &History, window_us: i64) -> i64 {
     watermark.saturating_sub(window_us + 2 * history.lane.source.allowed_lateness_us)
 }
 
+/// The token that what follows from a response carries; no event carries an empty one.
+fn token(response: &Response) -> &str {
+    response.served.response.as_ref().map_or("", |answer| &answer.tracking_token)
+}
+
+/// Whether the visitor who was answered did it: a link that was passed on carries the token along, and
+/// what somebody else chose teaches nothing about the one whose features are on record.
+fn is_by(history: &History, event: &Event, response: &Response) -> bool {
+    *history.visitors[event.visitor as usize] == *response.visitor()
+}
+
 /// The first event within the window that followed from the response and is on one of its candidates:
 /// its kind and the candidate's row.
 fn target(history: &History, response: &Response, window_us: i64) -> Option<(Arc<str>, usize)> {
-    let token = &response.served.response.as_ref()?.tracking_token;
-    if token.is_empty() {
-        return None;
-    }
     let from = EventTime(response.as_of_us());
-    let mut within = history.tracked(token).filter(|e| e.at > from && e.at <= from.plus(window_us));
+    let followed = history.tracked(token(response)).filter(|e| is_by(history, e, response));
+    let mut within = followed.filter(|e| e.at > from && e.at <= from.plus(window_us));
     within.find_map(|event| {
         let item = &*history.items[event.item as usize];
         let row = response.served.candidates.iter().position(|c| c.item_id == item)?;

@@ -13,13 +13,14 @@ use hashbrown::HashMap;
 use wire::v1;
 
 use super::read::Response;
-use super::{Bundle, Job, Report, list};
+use super::{Bundle, Found, Job, Report, list};
+use crate::Error;
 
-/// What was loaded, by digest; `None`: it is gone.
+/// What was looked for, by digest.
 #[derive(Default)]
 struct Loaded {
-    indexes: HashMap<String, Option<Arc<Indexes>>>,
-    bundles: HashMap<String, Option<Arc<dyn Bundle>>>,
+    indexes: HashMap<String, Found<Arc<Indexes>>>,
+    bundles: HashMap<String, Found<Arc<dyn Bundle>>>,
     vectors: HashMap<(String, String), Option<Arc<Vectors>>>,
 }
 
@@ -33,7 +34,7 @@ struct Replay<'a> {
     query: Query,
 }
 
-pub(super) fn compare(job: &Job, responses: &[Response], report: &mut Report) {
+pub(super) fn compare(job: &Job, responses: &[Response], report: &mut Report) -> Result<(), Error> {
     let mut loaded = Loaded::default();
     for response in responses {
         list::is_the_answer(response, report);
@@ -45,37 +46,39 @@ pub(super) fn compare(job: &Job, responses: &[Response], report: &mut Report) {
             report.skip("other_configuration");
             continue;
         }
-        let Some(replay) = Replay::new(job, response, &mut loaded, report) else { continue };
+        let replay = match Replay::new(job, response, &mut loaded)? {
+            Ok(replay) => replay,
+            Err(reason) => {
+                report.skip(reason);
+                continue;
+            }
+        };
         if !list::is_in_order(response, &replay.indexes, &replay.query, report) {
             report.skip("damaged_record");
         }
         hits(job, &replay, report);
         inputs_and_scores(&replay, report);
     }
+    Ok(())
 }
 
 impl<'a> Replay<'a> {
-    fn new(
-        job: &Job,
-        response: &'a Response,
-        loaded: &mut Loaded,
-        report: &mut Report,
-    ) -> Option<Self> {
+    fn new(job: &Job, response: &'a Response, loaded: &mut Loaded) -> Result<Found<Self>, Error> {
+        const DAMAGED: &str = "damaged_record";
         let served = &response.served;
-        let answer = served.response.as_ref()?;
+        let (Some(answer), Some(request)) = (&served.response, &served.request) else {
+            return Ok(Err(DAMAGED));
+        };
         let digest = served.snapshots.get("indexes").cloned().unwrap_or_default();
-        let Some(indexes) = loaded.indexes(job, &digest) else {
-            report.skip("indexes_gone");
-            return None;
+        let indexes = match loaded.indexes(job, &digest)? {
+            Ok(indexes) => indexes,
+            Err(reason) => return Ok(Err(reason)),
         };
         let bundle = match answer.bundle.as_str() {
             "" => None,
-            digest => match loaded.bundle(job, digest) {
-                Some(bundle) => Some(bundle),
-                None => {
-                    report.skip("bundle_gone");
-                    return None;
-                }
+            digest => match loaded.bundle(job, digest)? {
+                Ok(bundle) => Some(bundle),
+                Err(reason) => return Ok(Err(reason)),
             },
         };
         let vectors =
@@ -85,18 +88,14 @@ impl<'a> Replay<'a> {
             false => decode_values(bytes),
         };
         let visitor: Result<Vec<_>, _> = served.visitor_features.iter().map(row).collect();
-        let Ok(visitor) = visitor else {
-            report.skip("damaged_record");
-            return None;
-        };
-        let request = served.request.as_ref()?;
+        let Ok(visitor) = visitor else { return Ok(Err(DAMAGED)) };
         let rows: Vec<&[Value]> = visitor.iter().map(Vec::as_slice).collect();
         let context = request.context_item_ids.iter().map(|id| id.as_str().into()).collect();
         let tower = |interest: &[f32]| {
             bundle.as_ref().map_or_else(Vec::new, |bundle| bundle.query(interest))
         };
         let query = Query::of_visitor(&rows, context, answer.as_of_us, tower);
-        Some(Self { response, indexes, bundle, vectors, visitor, query })
+        Ok(Ok(Self { response, indexes, bundle, vectors, visitor, query }))
     }
 }
 
@@ -226,14 +225,20 @@ fn pool(
 }
 
 impl Loaded {
-    fn indexes(&mut self, job: &Job, digest: &str) -> Option<Arc<Indexes>> {
-        let found = self.indexes.entry_ref(digest).or_insert_with(|| (job.indexes)(digest));
-        found.clone()
+    fn indexes(&mut self, job: &Job, digest: &str) -> Result<Found<Arc<Indexes>>, Error> {
+        if let Some(known) = self.indexes.get(digest) {
+            return Ok(known.clone());
+        }
+        let found = (job.indexes)(digest)?;
+        Ok(self.indexes.entry_ref(digest).or_insert(found).clone())
     }
 
-    fn bundle(&mut self, job: &Job, digest: &str) -> Option<Arc<dyn Bundle>> {
-        let found = self.bundles.entry_ref(digest).or_insert_with(|| (job.bundle)(digest));
-        found.clone()
+    fn bundle(&mut self, job: &Job, digest: &str) -> Result<Found<Arc<dyn Bundle>>, Error> {
+        if let Some(known) = self.bundles.get(digest) {
+            return Ok(known.clone());
+        }
+        let found = (job.bundle)(digest)?;
+        Ok(self.bundles.entry_ref(digest).or_insert(found).clone())
     }
 
     fn vectors(

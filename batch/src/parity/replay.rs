@@ -9,7 +9,7 @@ use record::{EventTime, Offset};
 use super::items::{Seen, seen};
 use super::read::Response;
 use super::rising::rising;
-use super::visitors::{Embeddings, covered};
+use super::visitors::{EMBEDDING_GONE, Embeddings, covered};
 use super::{Job, Report, is_lane};
 use crate::plan::{Engine, Order, Scan, SpineRow, Values, When};
 use crate::{Error, Extent, Records};
@@ -48,9 +48,9 @@ pub(crate) async fn visitors(
             report.skip("lane_of_other_definitions");
         }
         let next = read.and_then(|read| Some((read, covered(read, &extent, report)?.1)));
-        let embedding = embeddings.of(job, response);
+        let embedding = embeddings.of(job, response)?;
         if embedding.is_none() {
-            report.skip("bundle_gone");
+            report.skip(EMBEDDING_GONE);
         }
         let (Some((read, next)), Some(embedding)) = (next, embedding) else {
             rows.push(None);

@@ -16,6 +16,10 @@ use crate::files::hex;
 use crate::plan::{Engine, Order, Scan, SpineRow, When};
 use crate::{Error, Extent};
 
+/// A row whose interest vector cannot be computed again. A response may have several such rows; that its
+/// bundle is gone is counted once, where its list is compared.
+pub(super) const EMBEDDING_GONE: &str = "embedding_gone";
+
 /// A row to compare: the response, its read, and the row's place in the spine.
 struct Wanted<'a> {
     response: &'a Response,
@@ -49,8 +53,8 @@ pub(super) async fn compare(
         for (at, read) in reads.filter(|(_, read)| is_lane(read, lane.id)) {
             let Some((partition, next)) = covered(read, &extent, report) else { continue };
             debug_assert!(partition.0 < extent.ends.len() as u32);
-            let Some(embedding) = embeddings.of(job, response) else {
-                report.skip("bundle_gone");
+            let Some(embedding) = embeddings.of(job, response)? else {
+                report.skip(EMBEDDING_GONE);
                 continue;
             };
             spine.push(SpineRow {
@@ -153,29 +157,34 @@ pub(super) fn watermark(
 
 impl Embeddings {
     /// The place of a response's embedding; `Some(None)` where it had none, `None` where it is gone.
-    pub(super) fn of(&mut self, job: &Job, response: &Response) -> Option<Option<u16>> {
+    pub(super) fn of(
+        &mut self,
+        job: &Job,
+        response: &Response,
+    ) -> Result<Option<Option<u16>>, Error> {
         let digest = &response.served.embedding;
         if digest.is_empty() {
-            return Some(None);
+            return Ok(Some(None));
         }
         if let Some(place) = self.places.get(digest) {
-            return Some(Some(*place));
+            return Ok(Some(Some(*place)));
         }
-        let bundle = &response.served.response.as_ref()?.bundle;
-        let pair = (digest.clone(), bundle.clone());
+        let bundle = response.served.response.as_ref().map_or("", |answer| &answer.bundle);
+        let pair = (digest.clone(), bundle.to_owned());
         if self.gone.contains(&pair) {
-            return None;
+            return Ok(None);
         }
-        let embedding = (job.bundle)(bundle)
+        let embedding = (job.bundle)(bundle)?
+            .ok()
             .and_then(|bundle| bundle.embedding())
             .filter(|embedding| hex(&embedding.digest()) == *digest);
         let Some(embedding) = embedding else {
             self.gone.insert(pair);
-            return None;
+            return Ok(None);
         };
         let place = self.all.len() as u16;
         self.all.push(embedding);
         self.places.insert(digest.clone(), place);
-        Some(Some(place))
+        Ok(Some(Some(place)))
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::{Float32Type, Int64Type, UInt8Type};
-use batch::Records;
 use batch::examples::{Towers, as_served};
 use batch::history::History;
 use batch::indexes;
 use batch::parity::{self, Bundle, Job, Report};
+use batch::{Error, Records};
 use candidates::index::Indexes;
 use candidates::joined_row::{Joiner, Request};
 use candidates::pool::{self, Pool};
@@ -318,9 +318,22 @@ impl World {
             configuration: "settings".into(),
             per_source: PER_SOURCE,
             indexes: Box::new(move |digest| {
-                (digest == indexes.digest_hex()).then(|| indexes.clone())
+                Ok(if digest == indexes.digest_hex() {
+                    Ok(indexes.clone())
+                } else {
+                    Err("indexes_gone")
+                })
             }),
-            bundle: Box::new(move |digest| (digest == "bundle").then(|| bundle.clone() as _)),
+            bundle: Box::new(move |digest| match digest {
+                "bundle" => Ok(Ok(bundle.clone() as _)),
+                "of others" => Ok(Err("bundle_of_other_definitions")),
+                "damaged" => Err(Error::Damaged {
+                    path: "models/damaged".into(),
+                    what: "one bit differs".to_owned(),
+                    remedy: "restore it",
+                }),
+                _ => Ok(Err("bundle_gone")),
+            }),
             watch: Arc::new(|_| ()),
         }
     }
@@ -497,9 +510,10 @@ fn vectors_that_one_bundle_lacks_are_looked_for_in_the_next() {
         world.change(n, |served| served.response.as_mut().unwrap().bundle = "another".into());
         let report = world.parity();
         // Its own scores, and its features where no response before it had these vectors.
-        let gone = report.skipped.get("bundle_gone").copied().unwrap_or(0);
-        assert!((1..=lanes + 1).contains(&gone), "response {n}: {report:#?}");
-        assert_eq!((report.skipped.len(), report.mismatched), (1, 0), "{report:#?}");
+        assert_eq!(report.skipped["bundle_gone"], 1, "response {n}: {report:#?}");
+        let gone = report.skipped.get("embedding_gone").copied().unwrap_or(0);
+        assert!((0..=lanes).contains(&gone), "response {n}: {report:#?}");
+        assert_eq!(report.mismatched, 0, "{report:#?}");
         world.restore();
     }
 }
@@ -636,6 +650,8 @@ fn an_as_served_training_set_has_the_inputs_that_the_model_saw_and_what_followed
         (5, "view", id(5, K), minute, "token-5"),
         (6, "view", id(6, 0), WINDOW_US + 1000, "token-6"),
         (7, "view", id(7, 0), 0, "token-7"),
+        // A link that was passed on: the token is the ninth answer's, the visitor is another.
+        (10, "view", id(9, 0), minute, "token-9"),
         // To the end of the window.
         (8, "view", id(8, 0), WINDOW_US, "token-8"),
     ];
@@ -650,6 +666,7 @@ fn an_as_served_training_set_has_the_inputs_that_the_model_saw_and_what_followed
     world.arrive(&outcomes, WINDOW_US);
     let (report, counted, rows) = as_served_set(&world, &definitions, WINDOW_US).unwrap();
     assert_eq!((report.positions, report.positions_without_target), (4, 8), "{counted:?}");
+    assert_eq!(counted.skipped, [("outcome_of_another_visitor", 1)].into(), "{counted:?}");
     assert_eq!(rows.len() as u64, report.rows);
     assert_eq!(rows.len(), 4 * K, "what was not served is no row");
     for row in &rows {

@@ -68,6 +68,16 @@ pub enum Error {
     Bundle(#[from] models::bundle::Error),
 }
 
+impl Error {
+    /// Whether the bundle is whole, but was trained for other definitions than are in use.
+    #[must_use]
+    pub fn is_of_other_definitions(&self) -> bool {
+        use models::bundle::Error::{Definition, HalfLife, Inputs, NoRetriever};
+        let Self::Bundle(refused) = self else { return false };
+        matches!(refused, Definition { .. } | Inputs { .. } | NoRetriever { .. } | HalfLife { .. })
+    }
+}
+
 /// The swappable tables. Cheap to clone; clones show the same.
 #[derive(Clone, Default)]
 pub struct Tables(Arc<Inner>);

@@ -1,13 +1,15 @@
 //! `twofold parity`: replay what was served and compare it byte for byte.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use batch::Records;
-use batch::parity::{self, Bundle, Job, Report};
+use batch::parity::{self, Bundle, Found, Job, Report};
 use candidates::joined_row::Joiner;
-use definitions::Definitions;
 use definitions::model::CompiledModel;
+use definitions::{Definitions, Lane};
+use embedded::Missing;
 use fold::Embedding;
 use models::Registry;
 use online::service::{self, Loaded};
@@ -51,7 +53,8 @@ pub(crate) async fn all(
     let mut realms = BTreeMap::from([("live", parity(context, data, definitions).await?)]);
     let directory = evaluate::directory(&context.settings);
     if directory.exists() {
-        let realm = Data::open(&directory, Opening::default(), context.clock.clone())?;
+        let opening = Opening { missing: Missing::Refuse, ..Opening::default() };
+        let realm = Data::open(&directory, opening, context.clock.clone())?;
         let (frozen, _) = evaluate::frozen(context, definitions, &realm)?;
         let (visitors, items) = (Records::Log(realm.log), Records::Log(Arc::new(frozen)));
         let service = evaluate::service(&context.settings);
@@ -98,7 +101,7 @@ pub(crate) fn job(
     service: service::Settings,
 ) -> anyhow::Result<Job> {
     let indexes = backfill::indexes(context);
-    let registry = Registry::open(&context.settings.data.join("models"))?;
+    let registry = Registry::at(context.settings.data.join("models"));
     let (of_bundle, model) = (Arc::clone(definitions), service.model.clone());
     let lanes = definitions.lanes();
     let lanes_of_bundle = lanes.clone();
@@ -109,24 +112,35 @@ pub(crate) fn job(
         served_topic: service.served_topic,
         lanes,
         per_source: service.per_source,
-        indexes: Box::new(move |digest| match indexes.load(digest) {
-            Ok(found) => found.map(Arc::new),
-            Err(error) => {
-                tracing::warn!(%error, "indexes cannot be read");
-                None
-            }
+        indexes: Box::new(move |digest| {
+            Ok(indexes.load(digest)?.map(Arc::new).ok_or("indexes_gone"))
         }),
         bundle: Box::new(move |digest| {
-            match Loaded::open(&of_bundle, &lanes_of_bundle, &model, &registry.dir(digest)) {
-                Ok(loaded) => Some(Arc::new(Served(loaded)) as _),
-                Err(error) => {
-                    tracing::warn!(%error, "bundle cannot be used");
-                    None
-                }
-            }
+            bundle(&of_bundle, &lanes_of_bundle, &model, &registry.dir(digest))
         }),
         watch: watch::followed(&context.follower),
     })
+}
+
+/// A bundle of the registry. One that is there and cannot be read would hide what it was used for.
+fn bundle(
+    definitions: &Definitions,
+    lanes: &[Arc<Lane>],
+    model: &str,
+    directory: &Path,
+) -> Result<Found<Arc<dyn Bundle>>, batch::Error> {
+    if !directory.is_dir() {
+        return Ok(Err("bundle_gone"));
+    }
+    match Loaded::open(definitions, lanes, model, directory) {
+        Ok(loaded) => Ok(Ok(Arc::new(Served(loaded)))),
+        Err(error) if error.is_of_other_definitions() => Ok(Err("bundle_of_other_definitions")),
+        Err(error) => Err(batch::Error::Damaged {
+            path: directory.to_owned(),
+            what: error.to_string(),
+            remedy: "restore the bundle; or remove it, and what it was used for is counted as skipped",
+        }),
+    }
 }
 
 /// A loaded bundle as parity takes it.
