@@ -25,7 +25,7 @@ pub struct Store {
     root: PathBuf,
 }
 
-const REMEDY: &str = "remove its directory and run `twofold backfill` again";
+const REMEDY: &str = "run `twofold backfill`, which makes them again";
 
 /// The indexes as they were known at `cut`: from sessions that had been quiet for half an hour.
 #[must_use]
@@ -60,14 +60,14 @@ impl Store {
         self.root.join(digest).join("indexes.bin")
     }
 
-    /// Writes indexes under their digest, unless they are there already.
+    /// Writes indexes under their digest, unless they are there already and whole.
     ///
     /// # Errors
     /// When they cannot be written.
     pub fn publish(&self, indexes: &Indexes) -> Result<String, Error> {
         let digest = indexes.digest_hex();
         let file = self.file(&digest);
-        if !file.exists() {
+        if !matches!(self.load(&digest), Ok(Some(_))) {
             files::create_dir(file.parent().expect("the file lies in a directory"))?;
             files::write(&file, &indexes.encode())?;
             files::sync_dir(&self.root)?;
@@ -75,14 +75,36 @@ impl Store {
         Ok(digest)
     }
 
-    /// Makes published indexes the ones to serve.
+    /// Makes indexes the ones to serve.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When they know less of a log than those that are served now: part of the archive is gone. Or when
+    /// they cannot be written.
     pub fn set_latest(&self, indexes: &Indexes) -> Result<(), Error> {
+        self.refuse_a_step_back(indexes)?;
         let latest = Latest { digest: self.publish(indexes)?, cut_us: indexes.cut_us };
         let json = serde_json::to_vec_pretty(&latest).expect("plain data");
         files::write(&self.root.join("latest.json"), &json)
+    }
+
+    fn refuse_a_step_back(&self, indexes: &Indexes) -> Result<(), Error> {
+        // What is damaged is made again, and says nothing of what it knew.
+        let Ok(Some(latest)) = self.latest() else { return Ok(()) };
+        let Ok(Some(served)) = self.load(&latest.digest) else { return Ok(()) };
+        let known = |place| indexes.positions.get(place).copied().unwrap_or(0);
+        match served.positions.iter().find(|(place, next)| known(place) < **next) {
+            None => Ok(()),
+            Some((place @ (topic, partition), next)) => Err(Error::Missing {
+                what: format!(
+                    "the archive holds topic {topic} partition {partition} up to {}, but the indexes \
+                     {} were made of what was there up to {next}",
+                    known(place),
+                    latest.digest
+                ),
+                remedy: "restore the archive's files, or run `twofold archive`; to start anew with a \
+                         smaller log, move the directory `indexes` away",
+            }),
+        }
     }
 
     /// Which indexes are to be served, if any were built.
@@ -142,7 +164,7 @@ mod tests {
         let indexes = Indexes::build(10, BTreeMap::new(), [session]);
         store.set_latest(&indexes).unwrap();
         let latest = store.latest().unwrap().unwrap();
-        assert_eq!(store.load(&latest.digest).unwrap(), Some(indexes));
+        assert_eq!(store.load(&latest.digest).unwrap(), Some(indexes.clone()));
         assert_eq!(store.load("../../etc").unwrap(), None);
         assert_eq!(store.load(&"0".repeat(64)).unwrap(), None);
         let file = store.file(&latest.digest);
@@ -151,5 +173,28 @@ mod tests {
         bytes[middle] ^= 1;
         std::fs::write(&file, bytes).unwrap();
         assert!(matches!(store.load(&latest.digest), Err(Error::Damaged { .. })));
+        // Made again, they are whole again; so is a pointer that was torn.
+        std::fs::write(dir.path().join("latest.json"), "{").unwrap();
+        assert!(matches!(store.latest(), Err(Error::Damaged { .. })));
+        store.set_latest(&indexes).unwrap();
+        assert_eq!(store.latest().unwrap(), Some(latest.clone()));
+        assert_eq!(store.load(&latest.digest).unwrap(), Some(indexes));
+    }
+
+    #[test]
+    fn indexes_that_know_less_of_a_log_are_not_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let to = |ends: &[u64]| {
+            let places =
+                ends.iter().zip(0..).map(|(next, p)| (("clickstream".to_owned(), p), *next));
+            Indexes::build(10, places.collect(), [])
+        };
+        store.set_latest(&to(&[5, 7])).unwrap();
+        for less in [&[5, 6][..], &[5], &[]] {
+            let error = store.set_latest(&to(less)).unwrap_err().to_string();
+            assert!(error.contains("clickstream") && error.contains("`indexes`"), "{error}");
+        }
+        store.set_latest(&to(&[5, 8])).unwrap();
     }
 }
