@@ -9,6 +9,8 @@ mod counted;
 mod crash_points;
 #[path = "system/crashes.rs"]
 mod crashes;
+#[path = "system/damaged.rs"]
+mod damaged;
 #[path = "system/exits.rs"]
 mod exits;
 #[path = "system/fresh.rs"]

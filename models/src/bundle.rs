@@ -21,6 +21,7 @@ mod write;
 use std::path::PathBuf;
 
 pub use golden::Golden;
+pub(crate) use load::Files;
 pub use manifest::{Manifest, RankerEntry, RetrieverEntry, VERSION};
 pub use write::Draft;
 

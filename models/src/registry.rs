@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::{self, Bundle, Draft, Expectation, Manifest};
+use crate::bundle::{self, Bundle, Draft, Expectation, Files, Manifest};
 use crate::{digest, files};
 
 /// Swaps that are remembered; older ones can no longer be rolled back to, but still be activated.
@@ -105,14 +105,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Opens `root` (`DATA/models`), and makes it where it does not exist.
-    ///
-    /// # Errors
-    /// When the directory cannot be made.
-    pub fn open(root: &Path) -> Result<Self, Error> {
-        let bundles = root.join("bundles");
-        fs::create_dir_all(&bundles).map_err(|source| Error::Io { path: bundles, source })?;
-        Ok(Self { root: root.to_owned() })
+    /// The registry under `root` (`DATA/models`), which the first publish makes.
+    #[must_use]
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
     }
 
     /// Where a bundle is.
@@ -162,17 +158,16 @@ impl Registry {
         Ok(Bundle::load(&self.dir(&digest), expected)?)
     }
 
-    /// Every bundle, newest first as their manifests say; those that are damaged come last.
+    /// Every bundle, newest first as their manifests say; those that are damaged come last. Reads every
+    /// file, since a list that takes a damaged bundle for a whole one is of no use.
     ///
     /// # Errors
     /// When the directory cannot be read.
     pub fn list(&self) -> Result<Vec<Entry>, Error> {
         let active = self.active()?;
         let entry = |digest: String| {
-            let bytes = fs::read(self.dir(&digest).join("manifest.json"));
-            let manifest = bytes
-                .map_err(|e| e.to_string())
-                .and_then(|bytes| serde_json::from_slice(&bytes).map_err(|e| e.to_string()));
+            let files = Files::read(&self.dir(&digest));
+            let manifest = files.map(|files| files.manifest).map_err(|error| error.to_string());
             Entry { active: active.digest() == Some(&digest), manifest, digest }
         };
         let mut entries: Vec<Entry> = self.digests()?.into_iter().map(entry).collect();
@@ -290,6 +285,8 @@ impl Registry {
 
     /// One writer at a time; the lock goes with the file handle, so a killed writer leaves none.
     fn lock(&self) -> Result<File, Error> {
+        let bundles = self.root.join("bundles");
+        fs::create_dir_all(&bundles).map_err(|source| Error::Io { path: bundles, source })?;
         let path = self.root.join("lock");
         let file = File::create(&path).and_then(|file| file.lock().map(|()| file));
         file.map_err(|source| Error::Io { path, source })
@@ -299,6 +296,9 @@ impl Registry {
         let path = self.root.join("bundles");
         let io = |source| Error::Io { path: path.clone(), source };
         let mut digests = Vec::new();
+        if !path.try_exists().map_err(io)? {
+            return Ok(digests);
+        }
         for entry in fs::read_dir(&path).map_err(io)? {
             let name = entry.map_err(io)?.file_name();
             digests.extend(name.to_str().filter(|name| digest::is_sha256(name)).map(str::to_owned));

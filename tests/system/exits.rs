@@ -137,3 +137,31 @@ fn missing_data_ends_with_65() {
 fn help_is_no_error() {
     assert!(Twofold::new().output(&["--help"]).status.success());
 }
+
+/// Commands that look, or that work on what others made, make nothing of a name that was mistyped.
+#[test]
+fn a_mistyped_data_directory_is_refused_and_not_made() {
+    let twofold = Twofold::new();
+    for command in [
+        &["status"][..],
+        &["parity"],
+        &["topics", "list"],
+        &["topics", "check"],
+        &["archive"],
+        &["lanes", "list"],
+        &["bootstrap"],
+        &["backfill"],
+        &["train"],
+        &["models", "list"],
+        &["models", "rollback"],
+        &["bench", "serve"],
+    ] {
+        let (code, stderr) = twofold.fails(&[&["--data", "mistyped"], command].concat());
+        assert_eq!(code, 64, "{command:?}: {stderr}");
+        assert!(stderr.contains("mistyped") && stderr.contains("--data"), "{command:?}: {stderr}");
+        assert!(!twofold.path("mistyped").exists(), "{command:?}");
+    }
+    let output = twofold.command(&["status"]).env("TWOFOLD_DATA", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("TWOFOLD_DATA"), "{}", text(&output.stderr));
+}

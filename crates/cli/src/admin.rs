@@ -5,7 +5,8 @@
 //! the function itself; where an `up`, `serve` or `update` owns it, the value goes there over the socket
 //! `admin.sock` in the directory, the owner calls the same function, and what comes back is printed
 //! here. So a command is written once, and nobody opens or copies a database that is in use. What changes
-//! something (`import`, `archive`) goes on to its end in the owner, also when its client is killed.
+//! something (`import`, `archive`, `dead-letters redrive`) goes on to its end in the owner, also when its
+//! client is killed.
 //!
 //! [`run`] is the client, [`beside`] the owner; `protocol` says what goes over the socket.
 
@@ -34,7 +35,7 @@ use crate::output::Outcome;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
     Status { digest: bool },
-    Topics { check: bool },
+    Topics { create: bool, check: bool },
     Import(ImportArgs),
     Archive,
     Parity,
@@ -62,6 +63,12 @@ impl Request {
         matches!(self, Self::Import(_) | Self::Archive)
     }
 
+    /// It fills a data directory, so it makes one where there is none. What only looks does not: a
+    /// mistyped `--data` is an error then, and no empty shop.
+    fn makes_what_is_missing(&self) -> bool {
+        matches!(self, Self::Import(_) | Self::Topics { create: true, .. })
+    }
+
     /// Runs it.
     async fn run(
         self,
@@ -71,7 +78,7 @@ impl Request {
     ) -> anyhow::Result<Outcome> {
         match self {
             Self::Status { digest } => status::run(context, data, definitions, digest).await,
-            Self::Topics { check } => topics::run(context, data, definitions, check).await,
+            Self::Topics { check, .. } => topics::run(context, data, definitions, check).await,
             Self::Import(args) => import::run(context, data, definitions, &args).await,
             Self::Archive => archive::run(context, data, definitions).await,
             Self::Parity => parity::run(context, data, definitions).await,
@@ -87,7 +94,7 @@ pub(crate) async fn run(context: Context, request: Request) -> anyhow::Result<()
     }
     let outcome = match client::ask(&context, &definitions, &request).await? {
         Some(outcome) => outcome,
-        None => match context.open(&definitions).await {
+        None => match open(&context, &definitions, &request).await {
             Ok(data) => request.run(&context, &data, &definitions).await?,
             // Taken between the two looks, or by a command that is not asked for anything.
             Err(error) if is_owned(&error) => {
@@ -97,6 +104,17 @@ pub(crate) async fn run(context: Context, request: Request) -> anyhow::Result<()
         },
     };
     context.output.outcome(&outcome)
+}
+
+async fn open(
+    context: &Context,
+    definitions: &Definitions,
+    request: &Request,
+) -> anyhow::Result<Data> {
+    match request.makes_what_is_missing() {
+        true => context.open(definitions).await,
+        false => context.open_existing().await,
+    }
 }
 
 fn is_owned(error: &anyhow::Error) -> bool {

@@ -18,10 +18,13 @@ pub(crate) mod train;
 mod update;
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 
 use definitions::Definitions;
+use embedded::Missing;
 use runtime::clock::Clock;
+use runtime::exit::{Code, With};
 
 use crate::admin::{self, Request};
 use crate::args::{Cli, Command, Global, TopicsCommand};
@@ -48,12 +51,37 @@ impl Context {
         definition_files::load(&self.settings.definitions).map(Arc::new)
     }
 
-    /// The data directory, owned by this process from here on, with its topics.
+    /// The data directory, owned by this process from here on, with its topics: both are made where
+    /// they are missing.
     pub(crate) async fn open(&self, definitions: &Definitions) -> anyhow::Result<Data> {
-        let opening = Opening { crash_at: self.global.crash_at, ..Opening::default() };
-        let data = Data::connect(&self.settings, opening, self.clock.clone()).await?;
+        let data = self.connect(Missing::Create).await?;
         data.create_topics(definitions, &self.settings).await?;
         Ok(data)
+    }
+
+    /// As [`Context::open`], but makes nothing: for commands on what is there.
+    pub(crate) async fn open_existing(&self) -> anyhow::Result<Data> {
+        self.connect(Missing::Refuse).await
+    }
+
+    async fn connect(&self, missing: Missing) -> anyhow::Result<Data> {
+        let opening = Opening { missing, crash_at: self.global.crash_at, ..Opening::default() };
+        Data::connect(&self.settings, opening, self.clock.clone()).await
+    }
+
+    /// The data directory of a command that reads its files and opens neither log nor store.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(crate) fn existing_directory(&self) -> anyhow::Result<&Path> {
+        let path = &self.settings.data;
+        match path.is_dir() {
+            true => Ok(path),
+            false => {
+                let missing = embedded::Error::NoDatabase { path: path.clone() };
+                Err(missing).exit(Code::Configuration)
+            }
+        }
     }
 }
 
@@ -72,9 +100,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Backfill => block_on(backfill::run(context)),
         Command::Train { clock } => block_on(train::run(context, clock)),
         Command::Parity => ask(context, Request::Parity),
-        // Opening creates what is missing; listing shows it all either way.
         Command::Topics { command } => {
-            ask(context, Request::Topics { check: command == TopicsCommand::Check })
+            let (create, check) =
+                (command == TopicsCommand::Create, command == TopicsCommand::Check);
+            ask(context, Request::Topics { create, check })
         }
         Command::Lanes { command } => block_on(lanes::run(context, command)),
         Command::Bootstrap => block_on(bootstrap::run(context)),

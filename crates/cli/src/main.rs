@@ -49,10 +49,26 @@ fn main() -> ExitCode {
 
 /// Files that are damaged or do not fit together are bad data, whichever command reads them.
 fn code(error: &anyhow::Error) -> Code {
-    use batch::Error::{Damaged, Gap, SeveralLogs};
-    let is_bad = |cause: &(dyn std::error::Error + 'static)| {
-        let batch = cause.downcast_ref::<batch::Error>();
-        matches!(batch, Some(Damaged { .. } | Gap { .. } | SeveralLogs { .. }))
+    if error.chain().any(is_bad_data) {
+        return Code::Data;
+    }
+    let is_no_directory = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(embedded::Error::NoDatabase { .. }))
     };
-    if error.chain().any(is_bad) { Code::Data } else { exit::code(error) }
+    match error.chain().any(is_no_directory) {
+        true => Code::Configuration,
+        false => exit::code(error),
+    }
+}
+
+fn is_bad_data(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use batch::Error::{Behind, Damaged, Gap, OtherLog, SeveralLogs};
+    let batch = matches!(
+        cause.downcast_ref(),
+        Some(Damaged { .. } | Gap { .. } | SeveralLogs { .. } | Behind { .. } | OtherLog { .. })
+    );
+    let log = matches!(cause.downcast_ref(), Some(event_log::Error::Damaged { .. }));
+    let store = matches!(cause.downcast_ref(), Some(online_store::Error::Damaged { .. }));
+    let database = cause.downcast_ref::<embedded::Error>();
+    batch || log || store || database.is_some_and(embedded::Error::is_damage)
 }

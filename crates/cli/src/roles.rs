@@ -172,7 +172,7 @@ impl OnDisk {
         Ok(Self {
             definitions: Arc::clone(definitions),
             indexes: Store::new(settings.data.join("indexes")),
-            registry: Registry::open(&settings.data.join("models"))?,
+            registry: Registry::at(settings.data.join("models")),
             model: settings.service.model.clone(),
             seen_indexes: None,
             seen_bundle: None,

@@ -162,6 +162,11 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), Invalid> {
+        for (key, path) in [("data", &self.data), ("definitions", &self.definitions)] {
+            if path.as_os_str().is_empty() {
+                return Err(Invalid::new(key, "is empty", "name a directory"));
+            }
+        }
         if self.log != EMBEDDED {
             let wrong = |error: event_log::Error| {
                 Invalid::new("log", error.to_string(), "use `embedded` or kafka://HOST:PORT")

@@ -15,6 +15,15 @@ pub enum Error {
         /// Its owner.
         owner: Owner,
     },
+    /// There is no database, and none is to be made.
+    #[error(
+        "{path} is no data directory of twofold: give the right one with --data, or fill it first \
+         (`twofold import`, `up` or `demo`)"
+    )]
+    NoDatabase {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Somebody in this very process has that part of the database open.
     #[error("the {name} of this data directory is open already: share the one that is")]
     Taken {
@@ -71,8 +80,31 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Whether the database's files are not what was written: trying again does not help.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if is_damage(source))
+    }
+}
+
+fn is_damage(error: &fjall::Error) -> bool {
+    use fjall::Error::{InvalidVersion, Io, KeyspaceDeleted, Locked, Poisoned, Storage};
+    match error {
+        Io(error) | Storage(fjall::LsmError::Io(error)) => matches!(
+            error.kind(),
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound
+        ),
+        Poisoned | Locked | InvalidVersion(_) | KeyspaceDeleted => false,
+        _ => true,
+    }
+}
+
 fn remedy(error: &fjall::Error) -> &'static str {
     match error {
+        damage if is_damage(damage) => {
+            "it is damaged: restore a copy, or use another --data and import again"
+        }
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
             match error.kind() {
                 io::ErrorKind::StorageFull
@@ -92,6 +124,6 @@ fn remedy(error: &fjall::Error) -> &'static str {
         }
         fjall::Error::Locked => "another process has it open: stop that one first",
         fjall::Error::InvalidVersion(_) => "it was written by another version: use another --data",
-        _ => "it is damaged: restore a copy, or use another --data and import again",
+        _ => "start again",
     }
 }

@@ -33,6 +33,8 @@ use crate::owner::Ownership;
 pub use crate::role::Role;
 use crate::role::Roles;
 
+/// Where a data directory has its database.
+const FILES: &str = "db";
 /// Memory for cached blocks of tables.
 const CACHE_BYTES: u64 = 64 << 20;
 /// Threads that flush and compact. One: with more, the library's first worker leaves compactions to the
@@ -53,9 +55,21 @@ pub enum SyncMode {
     Never,
 }
 
+/// What to do where a directory has no database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// Create it, and the directory.
+    #[default]
+    Create,
+    /// Refuse, and leave no trace: a command that only looks must not make what it was to look at.
+    Refuse,
+}
+
 /// How to open a database.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// What to do where there is no database.
+    pub missing: Missing,
     /// When the journal is synced.
     pub sync: SyncMode,
     /// Where to abort the process, in tests of crashes.
@@ -91,6 +105,14 @@ struct Shared {
     _ownership: Ownership,
 }
 
+/// Whether a directory has a database.
+///
+/// # Errors
+/// When the system does not say.
+pub fn exists(directory: &Path) -> Result<bool, Error> {
+    directory.join(FILES).try_exists().map_err(|source| Error::io(directory, source))
+}
+
 /// Removes everything in a directory that nobody else owns.
 ///
 /// # Errors
@@ -124,12 +146,16 @@ impl Database {
     /// As [`Database::open`], with settings.
     ///
     /// # Errors
-    /// [`Error::Owned`] names the process that has it.
+    /// [`Error::Owned`] names the process that has it; [`Error::NoDatabase`] where it was to be there.
     pub fn open_with(directory: &Path, options: Options) -> Result<Self, Error> {
         let io = |source| Error::io(directory, source);
-        std::fs::create_dir_all(directory).map_err(io)?;
+        let path = directory.join(FILES);
+        match options.missing {
+            Missing::Create => std::fs::create_dir_all(directory).map_err(io)?,
+            Missing::Refuse if exists(directory)? => {}
+            Missing::Refuse => return Err(Error::NoDatabase { path: directory.to_owned() }),
+        }
         let ownership = owner::take(directory, options.started_ms)?;
-        let path = directory.join("db");
         if !path.try_exists().map_err(io)? {
             create(directory, &path)?;
         }

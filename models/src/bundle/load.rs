@@ -18,23 +18,10 @@ impl Bundle {
     /// # Errors
     /// When anything differs from what was written, or from what the definitions expect.
     pub fn load(dir: &Path, expected: &Expectation) -> Result<Self, Error> {
-        let bytes = read(dir, "manifest.json")?;
-        let digest = digest::sha256(&bytes);
-        let path = dir.join("manifest.json");
-        match dir.file_name().and_then(|name| name.to_str()) {
-            Some(name) if digest::is_sha256(name) && name != digest => {
-                return Err(Error::Checksum { path, found: digest, expected: name.to_owned() });
-            }
-            _ => {}
-        }
-        let manifest = parse(&path, &bytes)?;
-        let mut files = BTreeMap::new();
-        for entry in &manifest.files {
-            files.insert(entry.name.as_str(), checked(dir, entry)?);
-        }
+        let Files { digest, manifest, bytes } = Files::read(dir)?;
         agrees(&digest, &manifest, expected)?;
         let file = |name: &str| {
-            files
+            bytes
                 .get(name)
                 .map(Vec::as_slice)
                 .ok_or_else(|| Error::Missing { path: dir.join(name) })
@@ -52,6 +39,33 @@ impl Bundle {
         manifest.golden.check(&ranker)?;
         warm_up(&ranker, retriever.as_ref());
         Ok(Self { digest, manifest, ranker, retriever })
+    }
+}
+
+/// A bundle's files, each with the checksum that the manifest says.
+pub(crate) struct Files {
+    digest: String,
+    pub(crate) manifest: Manifest,
+    bytes: BTreeMap<String, Vec<u8>>,
+}
+
+impl Files {
+    pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
+        let bytes = read(dir, "manifest.json")?;
+        let digest = digest::sha256(&bytes);
+        let path = dir.join("manifest.json");
+        match dir.file_name().and_then(|name| name.to_str()) {
+            Some(name) if digest::is_sha256(name) && name != digest => {
+                return Err(Error::Checksum { path, found: digest, expected: name.to_owned() });
+            }
+            _ => {}
+        }
+        let manifest = parse(&path, &bytes)?;
+        let mut bytes = BTreeMap::new();
+        for entry in &manifest.files {
+            bytes.insert(entry.name.clone(), checked(dir, entry)?);
+        }
+        Ok(Self { digest, manifest, bytes })
     }
 }
 

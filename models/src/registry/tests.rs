@@ -4,7 +4,7 @@ use crate::bundle::tests::draft;
 #[test]
 fn publishes_lists_rolls_back_and_activates() {
     let root = tempfile::tempdir().unwrap();
-    let registry = Registry::open(&root.path().join("models")).unwrap();
+    let registry = Registry::at(root.path().join("models"));
     let (first, expected) = draft(1);
     assert_eq!(registry.active().unwrap(), Active::default());
     assert!(matches!(registry.load_active(&expected), Err(Error::NoActive)));
@@ -30,7 +30,7 @@ fn publishes_lists_rolls_back_and_activates() {
 #[test]
 fn the_list_is_newest_first() {
     let root = tempfile::tempdir().unwrap();
-    let registry = Registry::open(root.path()).unwrap();
+    let registry = Registry::at(root.path());
     let (first, expected) = draft(1);
     let created = |at_us: i64| Draft { created_at_us: at_us, ..first.clone() };
     // Neither the order of publishing nor that of the digests.
@@ -47,7 +47,7 @@ fn the_list_is_newest_first() {
 #[test]
 fn a_bad_bundle_is_refused_and_the_old_one_goes_on() {
     let root = tempfile::tempdir().unwrap();
-    let registry = Registry::open(root.path()).unwrap();
+    let registry = Registry::at(root.path());
     let (good, expected) = draft(1);
     let a = registry.publish(&good, &expected, 10).unwrap();
     let before = registry.active().unwrap();
@@ -80,7 +80,7 @@ fn a_bad_bundle_is_refused_and_the_old_one_goes_on() {
 #[test]
 fn rolling_back_to_a_damaged_bundle_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
-    let registry = Registry::open(root.path()).unwrap();
+    let registry = Registry::at(root.path());
     let (first, expected) = draft(1);
     let a = registry.publish(&first, &expected, 10).unwrap();
     let b = registry.publish(&draft(2).0, &expected, 20).unwrap();
@@ -93,11 +93,11 @@ fn rolling_back_to_a_damaged_bundle_changes_nothing() {
 #[test]
 fn what_a_crash_leaves_is_ignored() {
     let root = tempfile::tempdir().unwrap();
-    let registry = Registry::open(root.path()).unwrap();
+    let registry = Registry::at(root.path());
     let (first, expected) = draft(1);
     let (digest, _) = first.files();
     // A crash while the bundle was written, and one while the pointer was.
-    fs::create_dir(root.path().join("bundles").join(format!(".staged-{digest}"))).unwrap();
+    fs::create_dir_all(root.path().join("bundles").join(format!(".staged-{digest}"))).unwrap();
     fs::write(root.path().join("active.staged"), b"{\"gener").unwrap();
     assert!(registry.list().unwrap().is_empty());
     assert_eq!(registry.publish(&first, &expected, 10).unwrap(), digest);
@@ -109,7 +109,7 @@ fn what_a_crash_leaves_is_ignored() {
 #[test]
 fn an_unknown_digest_names_what_there_is() {
     let root = tempfile::tempdir().unwrap();
-    let registry = Registry::open(root.path()).unwrap();
+    let registry = Registry::at(root.path());
     let (first, expected) = draft(1);
     let a = registry.publish(&first, &expected, 10).unwrap();
     for wanted in ["ffff0000", "", "../../x", &a[..3]] {

@@ -108,7 +108,7 @@ async fn clients_that_do_not_behave_are_told_and_bounded() {
     drop(silent);
     assert!(!data.join("admin.sock").exists());
     assert!(
-        client::ask(&context, &definitions, &Request::Topics { check: false })
+        client::ask(&context, &definitions, &Request::Topics { create: false, check: false })
             .await
             .unwrap()
             .is_none()

@@ -23,6 +23,7 @@ const OVERLAP_ONE_IN: usize = 20;
 
 pub(super) async fn run(context: Context, args: EvaluateArgs) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
+    context.existing_directory()?;
     let source = definitions.sources.iter().find(|source| source.name == CLICKSTREAM);
     let source = source
         .ok_or_else(|| anyhow::anyhow!("the definitions have no source {CLICKSTREAM}"))
@@ -72,7 +73,7 @@ fn overlap(
     steps: &[Step],
     cut: EventTime,
 ) -> anyhow::Result<usize> {
-    let bundles = Registry::open(&context.settings.data.join("models"))?;
+    let bundles = Registry::at(context.settings.data.join("models"));
     let expected = models::expectation(definitions, &context.settings.service.model)?;
     let trained_to = bundles.load_active(&expected)?.manifest.trained_to_us;
     let known_to = cut.0.max(trained_to.saturating_add(1));

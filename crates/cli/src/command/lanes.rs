@@ -17,7 +17,7 @@ struct Row {
 
 pub(super) async fn run(context: Context, command: LanesCommand) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
-    let data = context.open(&definitions).await?;
+    let data = context.open_existing().await?;
     let stored = data.store.lanes().await?;
     let lanes = definitions.lanes();
     let of = |id: &LaneId| {

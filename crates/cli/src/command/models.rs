@@ -11,7 +11,7 @@ use super::Context;
 use crate::args::ModelsCommand;
 
 pub(super) fn run(context: &Context, command: ModelsCommand) -> anyhow::Result<()> {
-    let registry = Registry::open(&context.settings.data.join("models"))?;
+    let registry = Registry::at(context.existing_directory()?.join("models"));
     let output = context.output;
     match command {
         ModelsCommand::List => {

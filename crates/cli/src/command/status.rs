@@ -58,7 +58,7 @@ pub(crate) async fn read(
 }
 
 fn active_bundle(data: &Path) -> anyhow::Result<Option<String>> {
-    let active = Registry::open(&data.join("models"))?.active()?;
+    let active = Registry::at(data.join("models")).active()?;
     Ok(active.digest().map(str::to_owned))
 }
 

@@ -56,6 +56,7 @@ pub(crate) async fn train(
     clock: TrainClock,
 ) -> anyhow::Result<Report> {
     let settings = &context.settings;
+    context.existing_directory()?;
     let (made, retriever, skipped) = match clock {
         TrainClock::EventTime => {
             let (made, retriever) = event_time::assemble(context, definitions).await?;
@@ -86,7 +87,7 @@ pub(crate) async fn train(
         now_us,
     );
     let expected = registry::expectation(definitions, &settings.service.model)?;
-    let bundles = Registry::open(&settings.data.join("models"))?;
+    let bundles = Registry::at(settings.data.join("models"));
     let bundle = bundles.publish(&draft, &expected, now_us).exit(Code::Data)?;
     Ok(Report {
         bundle,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use batch::Archive;
 use embedded::crash::CrashPoint;
-use embedded::{Database, Options, SyncMode};
+use embedded::{Database, Missing, Options, SyncMode};
 use event_log::{EventLog, Kafka};
 use online_store::{OnlineStore, Redis, RedisSettings};
 use runtime::clock::Clock;
@@ -18,6 +18,7 @@ use crate::settings::{EMBEDDED, Settings};
 /// How the embedded database is opened.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Opening {
+    pub(crate) missing: Missing,
     pub(crate) sync: SyncMode,
     pub(crate) crash_at: Option<CrashPoint>,
     /// Syncs each commit of the store; the log is always synced as `sync` says.
@@ -26,15 +27,22 @@ pub(crate) struct Opening {
 
 impl Data {
     /// Log and store as the settings name them. Fails naming the owner if the data directory's
-    /// database is wanted and another process has it; with Kafka and Redis there is no owner.
+    /// database is wanted and another process has it; with Kafka and Redis there is no owner. Fails as
+    /// well where the log has lost what the directory's archive still has.
     pub(crate) async fn connect(
         settings: &Settings,
         opening: Opening,
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let is_embedded = |adapter: &str| adapter == EMBEDDED;
+        let archive = Archive::new(settings.data.join("archive"));
+        if is_embedded(&settings.log) {
+            log_is_there(&settings.data, &archive)?;
+        }
         if is_embedded(&settings.log) && is_embedded(&settings.store) {
-            return Self::open(&settings.data, opening, clock);
+            let data = Self::open(&settings.data, opening, clock)?;
+            archive.check(&*data.log).await?;
+            return Ok(data);
         }
         let database = match is_embedded(&settings.log) || is_embedded(&settings.store) {
             true => Some(database(&settings.data, &opening, &clock)?),
@@ -60,7 +68,7 @@ impl Data {
                     Arc::new(Redis::open(of_store.exit(Code::Configuration)?).await?)
                 }
             };
-        let archive = Archive::new(settings.data.join("archive"));
+        archive.check(&*log).await?;
         Ok(Self { log, store, kafka, archive, entropy })
     }
 
@@ -76,8 +84,17 @@ impl Data {
     }
 }
 
+/// A database that was lost is not made anew beside what was archived of it.
+fn log_is_there(directory: &Path, archive: &Archive) -> anyhow::Result<()> {
+    if !embedded::exists(directory)? {
+        archive.check_without_log()?;
+    }
+    Ok(())
+}
+
 fn database(directory: &Path, opening: &Opening, clock: &Clock) -> anyhow::Result<Database> {
     let options = Options {
+        missing: opening.missing,
         sync: opening.sync,
         crash_at: opening.crash_at,
         started_ms: Some(clock.append_time().0),

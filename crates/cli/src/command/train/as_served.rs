@@ -21,7 +21,10 @@ pub(super) async fn assemble(
 ) -> anyhow::Result<(examples::Report, Retriever, Report)> {
     let settings = &context.settings;
     let expected = registry::expectation(definitions, &settings.service.model)?;
-    let bundles = Registry::open(&settings.data.join("models"))?;
+    let bundles = Registry::at(settings.data.join("models"));
+    if bundles.active()?.digest().is_none() {
+        anyhow::bail!(models::registry::Error::NoActive);
+    }
     let retriever = bundles.load_active(&expected).exit(Code::Data)?.retriever;
     let retriever = retriever
         .ok_or_else(|| anyhow::anyhow!("the active bundle has no retriever: run `twofold train`"))

@@ -31,7 +31,9 @@ pub(super) async fn assemble(
             )
         })
         .exit(Code::Data)?;
-    let sequences = Sequences::read(&backfill::sequences(context)).exit(Code::Data)?;
+    let path = backfill::sequences(context);
+    anyhow::ensure!(path.exists(), "no sequences to learn from: run `twofold backfill`");
+    let sequences = Sequences::read(&path).exit(Code::Data)?;
     let mut of_retriever = settings.retriever.clone();
     // Fitted to what is served.
     if let Some(served_us) = interest_half_life_us(definitions) {

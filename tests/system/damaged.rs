@@ -1,0 +1,122 @@
+//! Files that are gone or damaged: a command says so and ends with 65, it does not go on with less.
+
+use std::path::{Path, PathBuf};
+
+use wire::v1;
+use wire::v1::recommender_client::RecommenderClient;
+
+use crate::trained::{trained, with};
+use crate::twofold::Twofold;
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path, extension)),
+            false if path.extension().is_some_and(|e| e == extension) => found.push(path),
+            false => {}
+        }
+    }
+    found.sort();
+    found
+}
+
+fn flip(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn fails_with_65(twofold: &Twofold, command: &[&str], expected: &[&str]) {
+    let (code, stderr) = twofold.fails(&with(command));
+    assert_eq!(code, 65, "{command:?}: {stderr}");
+    let last = stderr.lines().last().unwrap();
+    for expected in expected {
+        assert!(last.contains(expected), "{command:?}: {expected}: {stderr}");
+    }
+}
+
+#[test]
+fn an_archive_that_lacks_its_last_file_is_not_taken_for_a_shorter_one() {
+    let (twofold, _) = trained();
+    let archived = files(&twofold.path("twofold-data/archive/clickstream"), "parquet");
+    let last = archived.last().unwrap();
+    let name = last.file_name().unwrap().to_str().unwrap();
+    std::fs::remove_file(last).unwrap();
+    for command in ["backfill", "train"] {
+        fails_with_65(&twofold, &[command], &[name, "twofold archive"]);
+    }
+    twofold.json(&with(&["archive"]));
+    twofold.json(&with(&["backfill"]));
+    // Gone with its summary, nothing in the archive tells of it; the indexes do.
+    std::fs::remove_file(last).unwrap();
+    std::fs::remove_file(last.with_extension("json")).unwrap();
+    let (_, stderr) = twofold.fails(&with(&["backfill"]));
+    assert!(stderr.contains("clickstream") && stderr.contains("twofold archive"), "{stderr}");
+    twofold.json(&with(&["archive"]));
+    twofold.json(&with(&["backfill"]));
+}
+
+#[test]
+fn a_log_that_has_lost_what_was_archived_is_not_gone_on_with() {
+    let (twofold, _) = trained();
+    let db = twofold.path("twofold-data/db");
+    std::fs::rename(&db, twofold.path("away")).unwrap();
+    let (code, stderr) = twofold.fails(&["status"]);
+    assert_eq!(code, 65, "{stderr}");
+    assert!(stderr.contains("archive") && stderr.contains("Restore"), "{stderr}");
+    for command in [&["update", "--drain"][..], &["up", "--listen", "127.0.0.1:0"], &["parity"]] {
+        fails_with_65(&twofold, command, &["archive", "Restore"]);
+        assert!(!db.exists(), "{command:?} makes no other log in its place");
+    }
+    std::fs::rename(twofold.path("away"), &db).unwrap();
+    twofold.json(&with(&["status"]));
+    // A journal whose end is gone is what a torn write leaves, but for what the archive knows.
+    let journal = files(&db, "jnl");
+    let journal = journal.iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let file = std::fs::File::options().write(true).open(journal).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 20).unwrap();
+    for command in [&["status"][..], &["update", "--drain"], &["archive"]] {
+        let (code, stderr) = twofold.fails(&with(command));
+        assert_eq!(code, 65, "{command:?}: {stderr}");
+        assert!(stderr.contains("clickstream"), "{command:?}: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn parity_does_not_skip_what_is_damaged() {
+    let (twofold, bundle) = trained();
+    let mut up = twofold.start(&with(&["up", "--listen", "127.0.0.1:0"]));
+    let address = up.address().unwrap();
+    let mut client = RecommenderClient::connect(format!("http://{address}")).await.unwrap();
+    let request = v1::RecommendRequest { visitor_id: "v1".to_owned(), k: 5, ..Default::default() };
+    client.recommend(request).await.unwrap();
+    up.terminate();
+    let compared = twofold.json(&with(&["parity"]));
+    assert!(compared["values"].as_u64() > Some(0), "{compared}");
+
+    let indexes = files(&twofold.path("twofold-data/indexes"), "bin").pop().unwrap();
+    flip(&indexes);
+    fails_with_65(&twofold, &["parity"], &[indexes.to_str().unwrap(), "twofold backfill"]);
+    twofold.json(&with(&["backfill"]));
+    let again = twofold.json(&with(&["parity"]));
+    assert_eq!(again, compared, "the remedy helps");
+
+    std::fs::write(twofold.path("twofold-data/indexes/latest.json"), "{").unwrap();
+    let held_out = twofold.file("held-out.txt", "SessionId\tItemId\tTime\n1\t2\t1\n1\t3\t2\n");
+    let held_out = held_out.to_str().unwrap();
+    fails_with_65(&twofold, &["evaluate", "yoochoose", held_out], &["latest.json"]);
+    twofold.json(&with(&["backfill"]));
+
+    let of_bundle = twofold.path("twofold-data/models/bundles").join(&bundle);
+    flip(&of_bundle.join("ranker.safetensors"));
+    fails_with_65(&twofold, &["parity"], &[&bundle, "restore"]);
+    let listed = twofold.json(&with(&["models", "list"]));
+    let problem = listed["bundles"][0]["problem"].as_str().unwrap();
+    assert!(problem.contains("ranker.safetensors"), "{listed}");
+    std::fs::remove_dir_all(&of_bundle).unwrap();
+    let skipped = twofold.json(&with(&["parity"]))["skipped"].clone();
+    assert_eq!(skipped["bundle_gone"], 1, "{skipped}");
+}
