@@ -11,6 +11,8 @@ mod crash_points;
 mod crashes;
 #[path = "system/damaged.rs"]
 mod damaged;
+#[path = "system/dead_letters.rs"]
+mod dead_letters;
 #[path = "system/exits.rs"]
 mod exits;
 #[path = "system/fresh.rs"]

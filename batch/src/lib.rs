@@ -22,4 +22,4 @@ mod records;
 pub use archive::Archive;
 pub use error::Error;
 pub use progress::{Progress, Watch};
-pub use records::{Extent, Records};
+pub use records::{Extent, Records, UpTo};

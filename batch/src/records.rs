@@ -9,7 +9,7 @@ use record::{LogId, Offset, Partition, Record};
 
 use crate::Error;
 use crate::archive::{Archive, PartitionReader};
-pub(crate) use up_to::UpTo;
+pub use up_to::UpTo;
 
 /// Where records come from.
 #[derive(Clone)]

@@ -17,7 +17,7 @@ const IDLE_READS_MAX: u32 = 600;
 
 /// Reads one partition until the reader's position has reached an end that the log's bounds promised. An
 /// empty answer says nothing: the log may be slow. The position says it all, gaps included.
-pub(crate) struct UpTo {
+pub struct UpTo {
     reader: Box<dyn event_log::Reader>,
     topic: String,
     partition: Partition,
@@ -25,7 +25,11 @@ pub(crate) struct UpTo {
 }
 
 impl UpTo {
-    pub(crate) async fn open(
+    /// A reader of `from..to`.
+    ///
+    /// # Errors
+    /// When the log does not hold `from`.
+    pub async fn open(
         log: &dyn EventLog,
         topic: &str,
         partition: Partition,
@@ -40,7 +44,7 @@ impl UpTo {
     ///
     /// # Errors
     /// When the log fails, or stands still before the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Record>>, Error> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Record>>, Error> {
         let mut idle = 0;
         while self.reader.position() < self.to {
             let before = self.reader.position();

@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use server::beside;
 
-use crate::args::ImportArgs;
-use crate::command::{Context, archive, import, parity, status, topics};
+use crate::args::{DeadLettersCommand, ImportArgs};
+use crate::command::{Context, archive, dead_letters, import, parity, status, topics};
 use crate::data::Data;
 use crate::output::Outcome;
 
@@ -39,6 +39,7 @@ pub(crate) enum Request {
     Import(ImportArgs),
     Archive,
     Parity,
+    DeadLetters(DeadLettersCommand),
 }
 
 impl Request {
@@ -50,17 +51,19 @@ impl Request {
             Self::Import(_) => "import",
             Self::Archive => "archive",
             Self::Parity => "parity",
+            Self::DeadLetters(_) => "dead-letters",
         }
     }
 
     /// Long work, of which an owner does one at a time.
     fn is_long(&self) -> bool {
-        matches!(self, Self::Import(_) | Self::Archive | Self::Parity)
+        matches!(self, Self::Import(_) | Self::Archive | Self::Parity | Self::DeadLetters(_))
     }
 
     /// It changes something, so that it is not left half done because nobody waits for it any more.
     fn changes_something(&self) -> bool {
-        matches!(self, Self::Import(_) | Self::Archive)
+        let redrive = matches!(self, Self::DeadLetters(DeadLettersCommand::Redrive { .. }));
+        redrive || matches!(self, Self::Import(_) | Self::Archive)
     }
 
     /// It fills a data directory, so it makes one where there is none. What only looks does not: a
@@ -82,6 +85,9 @@ impl Request {
             Self::Import(args) => import::run(context, data, definitions, &args).await,
             Self::Archive => archive::run(context, data, definitions).await,
             Self::Parity => parity::run(context, data, definitions).await,
+            Self::DeadLetters(command) => {
+                dead_letters::run(context, data, definitions, &command).await
+            }
         }
     }
 }

@@ -67,6 +67,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TopicsCommand,
     },
+    /// What was refused: list it, or send it again
+    DeadLetters {
+        #[command(subcommand)]
+        command: DeadLettersCommand,
+    },
     /// Run the updater: from the log to the online store
     Update {
         /// To the end of the log, then exit
@@ -186,6 +191,36 @@ pub(crate) enum TopicsCommand {
     Check,
     /// What there is
     List,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum DeadLettersCommand {
+    /// The last ones, with their reasons and original bytes
+    List {
+        #[command(flatten)]
+        of: OfLetters,
+        /// Letters shown at most
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Append those that the definitions take by now to their source's topic again, each once
+    Redrive {
+        #[command(flatten)]
+        of: OfLetters,
+    },
+}
+
+/// Which dead letters are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfLetters {
+    /// Only those of this reason, such as `malformed`
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Only those of this source
+    #[arg(long)]
+    pub(crate) source: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

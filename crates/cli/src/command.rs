@@ -5,6 +5,7 @@ pub(crate) mod backfill;
 mod bench;
 mod bootstrap;
 mod check;
+pub(crate) mod dead_letters;
 mod demo;
 mod evaluate;
 pub(crate) mod import;
@@ -105,6 +106,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
                 (command == TopicsCommand::Create, command == TopicsCommand::Check);
             ask(context, Request::Topics { create, check })
         }
+        Command::DeadLetters { command } => ask(context, Request::DeadLetters(command)),
         Command::Lanes { command } => block_on(lanes::run(context, command)),
         Command::Bootstrap => block_on(bootstrap::run(context)),
         Command::Update { drain } => block_on(update::run(context, drain)),

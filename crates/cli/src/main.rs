@@ -12,6 +12,7 @@ mod args;
 mod command;
 mod counts;
 mod data;
+mod dead_letters;
 mod definition_files;
 mod demo;
 mod evaluate;

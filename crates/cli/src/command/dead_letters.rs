@@ -1,0 +1,79 @@
+//! `twofold dead-letters`: list what was refused, and send it again when the cause is mended.
+
+use std::collections::VecDeque;
+
+use definitions::Definitions;
+
+use super::Context;
+use crate::args::{DeadLettersCommand, OfLetters};
+use crate::data::Data;
+use crate::dead_letters::{self, Letter, Letters, Wanted};
+use crate::output::Outcome;
+
+pub(crate) async fn run(
+    context: &Context,
+    data: &Data,
+    definitions: &Definitions,
+    command: &DeadLettersCommand,
+) -> anyhow::Result<Outcome> {
+    match command {
+        DeadLettersCommand::List { of, limit } => list(context, data, of, *limit).await,
+        DeadLettersCommand::Redrive { of } => redrive(context, data, definitions, of).await,
+    }
+}
+
+fn wanted(of: &OfLetters) -> Wanted {
+    Wanted { reason: of.reason.clone(), source: of.source.clone() }
+}
+
+async fn list(
+    context: &Context,
+    data: &Data,
+    of: &OfLetters,
+    limit: usize,
+) -> anyhow::Result<Outcome> {
+    let topic = &context.settings.updater.dead_letter_topic;
+    let mut shown: VecDeque<Letter> = VecDeque::new();
+    let Letters { letters, reasons, repeats, unreadable } =
+        dead_letters::read(&*data.log, topic, &wanted(of), |letter| {
+            shown.push_back(letter);
+            if shown.len() > limit {
+                shown.pop_front();
+            }
+        })
+        .await?;
+    let json = serde_json::json!({
+        "letters": letters,
+        "reasons": &reasons,
+        "repeats": repeats,
+        "unreadable": unreadable,
+        "shown": &shown,
+    });
+    let mut text: Vec<String> = shown.iter().map(Letter::text).collect();
+    text.extend(reasons.iter().map(|(reason, count)| format!("{reason}: {count}")));
+    text.push(match (letters, shown.len() as u64) {
+        (0, _) => "no dead letters".to_owned(),
+        (all, some) if some < all => format!("{all} dead letters, the last {some} shown"),
+        (all, _) => format!("{all} dead letters"),
+    });
+    if unreadable > 0 {
+        text.push(format!("{unreadable} records of topic {topic} are no dead letters of twofold"));
+    }
+    Outcome::new(&json, text.join("\n"))
+}
+
+async fn redrive(
+    context: &Context,
+    data: &Data,
+    definitions: &Definitions,
+    of: &OfLetters,
+) -> anyhow::Result<Outcome> {
+    let topic = &context.settings.updater.dead_letter_topic;
+    let now = context.clock.append_time();
+    let done = dead_letters::redrive(&*data.log, topic, definitions, &wanted(of), now).await?;
+    let mut text = format!("{} records sent again, of {} letters", done.redriven, done.letters);
+    for (reason, count) in &done.skipped {
+        text.push_str(&format!("\n  skipped, {reason}: {count}"));
+    }
+    Outcome::new(&done, text)
+}
