@@ -165,3 +165,19 @@ fn a_mistyped_data_directory_is_refused_and_not_made() {
     assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("TWOFOLD_DATA"), "{}", text(&output.stderr));
 }
+
+/// `twofold … | head` is no failure, and no backtrace.
+#[test]
+fn a_reader_that_has_gone_ends_the_command_quietly() {
+    let twofold = Twofold::new();
+    let mut command = twofold.command(&["bench", "fold", "--events", "20000"]);
+    let mut running = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(running.stdout.take());
+    let output = running.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
+}

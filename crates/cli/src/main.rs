@@ -5,7 +5,7 @@
 //! go to stdout (with `--json` the last line is one object), logs and progress to stderr.
 //!
 //! Start with [`args::Cli`], then the command's own file under `command/`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+#![allow(clippy::print_stderr, reason = "a command line says why it failed")]
 
 mod admin;
 mod args;
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     };
     match command::run(cli) {
         Ok(()) => Code::Success.into(),
+        Err(error) if error.is::<output::Closed>() => Code::Success.into(),
         Err(error) => {
             eprintln!("twofold: {}", exit::message(&error));
             code(&error).into()

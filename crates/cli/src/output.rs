@@ -1,8 +1,9 @@
 //! What a person or a program reads: results, colours, progress.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,23 @@ pub(crate) enum Ink {
     Red,
 }
 
+/// Nobody reads stdout any more (`twofold … | head`): the command ends, and that is no failure.
+#[derive(Debug, thiserror::Error)]
+#[error("stdout is closed")]
+pub(crate) struct Closed;
+
+/// Writes a line to stdout, at once.
+///
+/// # Errors
+/// [`Closed`]; or when the system refuses, because a disk is full, say.
+pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Closed.into()),
+        other => other.context("stdout"),
+    }
+}
+
 impl Output {
     /// Colours only on a terminal, and only where nobody objects.
     pub(crate) fn new(json: bool, no_color: bool) -> Self {
@@ -57,10 +75,9 @@ impl Output {
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
         match self.json {
-            true => println!("{}", serde_json::to_string(value)?),
-            false => println!("{}", text().trim_end()),
+            true => line(&serde_json::to_string(value)?),
+            false => line(text().trim_end()),
         }
-        Ok(())
     }
 
     /// Prints an outcome.
@@ -68,7 +85,7 @@ impl Output {
     /// # Errors
     /// Its own failure, after it is printed.
     pub(crate) fn outcome(self, outcome: &Outcome) -> anyhow::Result<()> {
-        println!("{}", if self.json { &outcome.json } else { outcome.text.trim_end() });
+        line(if self.json { &outcome.json } else { outcome.text.trim_end() })?;
         match &outcome.failed {
             None => Ok(()),
             Some(why) => Err(anyhow::anyhow!(why.clone())),
@@ -76,9 +93,10 @@ impl Output {
     }
 
     /// A line for a person; programs do not see it.
-    pub(crate) fn say(self, line: &str) {
+    pub(crate) fn say(self, text: &str) {
         if !self.json {
-            println!("{line}");
+            // Whoever has stopped reading is told when the result comes.
+            let _ = line(text);
         }
     }
 

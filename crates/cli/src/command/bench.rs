@@ -15,6 +15,7 @@ use serde_json::json;
 use super::Context;
 use crate::args::BenchCommand;
 use crate::data::{Data, Opening};
+use crate::output;
 
 /// The clickstream's name in the demo's definitions.
 const SOURCE: &str = "clickstream";
@@ -33,8 +34,9 @@ pub(super) async fn run(context: Context, command: BenchCommand) -> anyhow::Resu
     }
 }
 
-fn line(bench: &str, name: &str, value: f64, unit: &str) {
-    println!("{}", json!({ "bench": bench, "name": name, "value": value, "unit": unit }));
+fn line(bench: &str, name: &str, value: f64, unit: &str) -> anyhow::Result<()> {
+    let line = json!({ "bench": bench, "name": name, "value": value, "unit": unit });
+    output::line(&line.to_string())
 }
 
 fn fold(context: &Context, events: usize) -> anyhow::Result<()> {
@@ -53,26 +55,26 @@ fn fold(context: &Context, events: usize) -> anyhow::Result<()> {
     let decode_s = (context.clock.monotonic() - start).as_secs_f64();
     let mut bench = Bench::new(&lanes, SOURCE);
     let fold_s = time(context, &mut bench, &batches, Commits::Never);
-    line("fold", "demo", total / fold_s, "events/s/core");
+    line("fold", "demo", total / fold_s, "events/s/core")?;
     let mut bench = Bench::new(&lanes, SOURCE);
     let committed_s = time(context, &mut bench, &batches, Commits::Encoded);
-    line("fold", "demo-encoded", total / committed_s, "events/s/core");
-    line("fold", "demo-json", total / (fold_s + decode_s), "events/s/core");
-    line("fold", "decode", total / decode_s, "events/s/core");
+    line("fold", "demo-encoded", total / committed_s, "events/s/core")?;
+    line("fold", "demo-json", total / (fold_s + decode_s), "events/s/core")?;
+    line("fold", "decode", total / decode_s, "events/s/core")?;
     let mut bench = Bench::new(&lanes, SOURCE);
     for batch in &batches {
         bench.step(batch);
     }
     for (entity, keys, bytes) in bench.entity_bytes() {
-        line("fold", &format!("{entity}-keys"), keys as f64, "keys");
-        line("fold", &format!("{entity}-bytes"), bytes, "bytes/key");
+        line("fold", &format!("{entity}-keys"), keys as f64, "keys")?;
+        line("fold", &format!("{entity}-bytes"), bytes, "bytes/key")?;
     }
     let clickstream = lanes.iter().filter(|lane| lane.source.name == SOURCE);
     for (name, lane) in clickstream.flat_map(|lane| single_feature_lanes(lane)) {
         let lanes: [Arc<Lane>; 1] = [lane];
         let mut bench = Bench::new(&lanes, SOURCE);
         let alone_s = time(context, &mut bench, &batches, Commits::Never);
-        line("fold", &name, total / alone_s, "events/s/core");
+        line("fold", &name, total / alone_s, "events/s/core")?;
     }
     Ok(())
 }
@@ -135,11 +137,11 @@ async fn update_in(
     let updater = context.settings.updater.clone();
     let report = updater::bench::bench(updater, parts, &context.clock, load).await?;
     let tell = |name: &str, value, unit| line("update", &format!("{name}{suffix}"), value, unit);
-    tell("append", report.appended_per_s, "events/s");
-    tell("drain", report.events_per_s, "events/s");
-    tell("commits", report.counters.commits as f64, "commits");
-    tell("visible-p50", report.visible_ms_p50, "ms");
-    tell("visible-p99", report.visible_ms_p99, "ms");
-    tell("invisible", report.invisible as f64, "events");
+    tell("append", report.appended_per_s, "events/s")?;
+    tell("drain", report.events_per_s, "events/s")?;
+    tell("commits", report.counters.commits as f64, "commits")?;
+    tell("visible-p50", report.visible_ms_p50, "ms")?;
+    tell("visible-p99", report.visible_ms_p99, "ms")?;
+    tell("invisible", report.invisible as f64, "events")?;
     Ok(())
 }

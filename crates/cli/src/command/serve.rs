@@ -1,6 +1,5 @@
 //! `twofold serve` and `twofold up`: the service, with or without the updater beside it.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,6 +12,7 @@ use tokio::net::TcpListener;
 use super::Context;
 use crate::admin;
 use crate::data::Data;
+use crate::output;
 use crate::roles::{self, OnDisk, Plan};
 use crate::watch;
 
@@ -64,9 +64,11 @@ async fn serve(
     }
     let result = match ready {
         Some(Ok(())) => {
-            println!("{}", serde_json::json!({ "listening": running.address.to_string() }));
-            std::io::stdout().flush()?;
-            running.until(shutdown).await
+            let listening = serde_json::json!({ "listening": running.address.to_string() });
+            match output::line(&listening.to_string()) {
+                Ok(()) => running.until(shutdown).await,
+                Err(unread) => running.stop().await.and(Err(unread)),
+            }
         }
         Some(failed) => failed.and(running.stop().await),
         None => running.stop().await,

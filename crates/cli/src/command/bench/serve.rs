@@ -25,7 +25,7 @@ pub(super) async fn run(mut context: Context, requests: usize) -> anyhow::Result
     context.settings.service.pool_max = CANDIDATES;
     context.settings.service.per_source = CANDIDATES;
     let definitions = context.definitions()?;
-    let data = context.open(&definitions).await?;
+    let data = context.open_existing().await?;
     let visitors = visitors(&data, &definitions).await?;
     let tables = Tables::default();
     OnDisk::new(&context.settings, &definitions)?.refresh(&tables, None)?;
@@ -45,25 +45,25 @@ pub(super) async fn run(mut context: Context, requests: usize) -> anyhow::Result
     let phases = bench::run(&channel, &running.service, &clock, &load).await;
     drop(channel);
     running.stop().await?;
-    phases.iter().for_each(tell);
-    Ok(())
+    phases.iter().try_for_each(tell)
 }
 
-fn tell(phase: &Phase) {
+fn tell(phase: &Phase) -> anyhow::Result<()> {
     let name = phase.name;
-    line("serve", &format!("{name}-p50"), phase.p50_us / 1000.0, "ms");
-    line("serve", &format!("{name}-p99"), phase.p99_us / 1000.0, "ms");
-    line("serve", &format!("{name}-rate"), phase.answers_per_s, "answers/s");
-    line("serve", &format!("{name}-clients"), phase.clients as f64, "clients");
-    line("serve", &format!("{name}-candidates"), phase.candidates, "candidates/answer");
-    line("serve", &format!("{name}-refused"), phase.refused as f64, "requests");
+    line("serve", &format!("{name}-p50"), phase.p50_us / 1000.0, "ms")?;
+    line("serve", &format!("{name}-p99"), phase.p99_us / 1000.0, "ms")?;
+    line("serve", &format!("{name}-rate"), phase.answers_per_s, "answers/s")?;
+    line("serve", &format!("{name}-clients"), phase.clients as f64, "clients")?;
+    line("serve", &format!("{name}-candidates"), phase.candidates, "candidates/answer")?;
+    line("serve", &format!("{name}-refused"), phase.refused as f64, "requests")?;
     for (tier, count) in &phase.tiers {
-        line("serve", &format!("{name}-{tier}"), *count as f64, "answers");
+        line("serve", &format!("{name}-{tier}"), *count as f64, "answers")?;
     }
     for (stage, latency) in &phase.stages {
-        line("serve", &format!("{name}-{stage}-p50"), latency.p50_us / 1000.0, "ms");
-        line("serve", &format!("{name}-{stage}-p99"), latency.p99_us / 1000.0, "ms");
+        line("serve", &format!("{name}-{stage}-p50"), latency.p50_us / 1000.0, "ms")?;
+        line("serve", &format!("{name}-{stage}-p99"), latency.p99_us / 1000.0, "ms")?;
     }
+    Ok(())
 }
 
 /// Visitors of the clickstream's first records.
