@@ -18,6 +18,7 @@
 pub mod bench;
 mod catalogue;
 mod catch_up;
+mod clip;
 mod core;
 mod cursor;
 mod deadline;

@@ -1,29 +1,50 @@
 //! What a request may ask for: every field has a limit, every refusal names field, limit and remedy.
 
+use definitions::decode::KEY_BYTES_MAX;
 use event_log::Topic;
 use hashbrown::HashMap;
 use wire::v1;
 
+use super::clip::quoted;
 use super::settings::Settings;
 use super::status::{Refusal, Violation};
 
-const ID_BYTES_MAX: usize = 256;
+/// What Track takes as a key is what may be asked about.
+const ID_BYTES_MAX: usize = KEY_BYTES_MAX;
+/// Names: of surfaces, requests, attributes, experiments and arms.
 const TEXT_BYTES_MAX: usize = 128;
+/// Values of maps: as long as a text that a feature keeps.
+const VALUE_BYTES_MAX: usize = definitions::lane::TEXT_BYTES_MAX;
 const CONTEXT_ITEMS_MAX: usize = 50;
 const EXCLUDED_MAX: usize = 500;
 const ENTRIES_MAX: usize = 16;
 const POSITIONS_MAX: usize = 64;
 const CURSOR_BYTES_MAX: usize = 16 * 1024;
+/// Violations that an answer names; trailers are bounded.
+const VIOLATIONS_MAX: usize = 8;
 /// What an absent `k` means.
 const K_DEFAULT: u32 = 20;
 
-/// Collects what is wrong, so that a client learns all of it at once.
+/// Collects what is wrong, so that a client learns it at once: the first [`VIOLATIONS_MAX`] by name, of the
+/// others how many there are.
 #[derive(Default)]
-pub(super) struct Violations(Vec<Violation>);
+pub(super) struct Violations {
+    named: Vec<Violation>,
+    more: usize,
+}
 
 impl Violations {
     pub(super) fn add(&mut self, field: &str, description: impl Into<String>) {
-        self.0.push(Violation { field: field.to_owned(), description: description.into() });
+        if self.named.len() == VIOLATIONS_MAX {
+            self.more += 1;
+            return;
+        }
+        self.named.push(Violation { field: field.to_owned(), description: description.into() });
+    }
+
+    /// An identifier: what can be a key of the log.
+    pub(super) fn id(&mut self, field: &str, id: &str) {
+        self.text(field, id, ID_BYTES_MAX);
     }
 
     fn text(&mut self, field: &str, text: &str, bytes_max: usize) {
@@ -38,8 +59,15 @@ impl Violations {
         }
     }
 
-    pub(super) fn into_result(self) -> Result<(), Refusal> {
-        if self.0.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.0)) }
+    pub(super) fn into_result(mut self) -> Result<(), Refusal> {
+        if self.named.is_empty() {
+            return Ok(());
+        }
+        if self.more > 0 {
+            let description = format!("and {} more are wrong: mend these first", self.more);
+            self.named.push(Violation { field: "request".to_owned(), description });
+        }
+        Err(Refusal::Invalid(self.named))
     }
 }
 
@@ -63,9 +91,9 @@ pub(super) fn recommend(
     if request.visitor_id.is_empty() {
         wrong.add("visitor_id", "is empty: send the shopper's anonymous id");
     }
-    wrong.text("visitor_id", &request.visitor_id, ID_BYTES_MAX);
-    wrong.text("user_id", &request.user_id, ID_BYTES_MAX);
-    wrong.text("session_id", &request.session_id, ID_BYTES_MAX);
+    wrong.id("visitor_id", &request.visitor_id);
+    wrong.id("user_id", &request.user_id);
+    wrong.id("session_id", &request.session_id);
     wrong.text("surface", &request.surface, TEXT_BYTES_MAX);
     wrong.text("request_id", &request.request_id, TEXT_BYTES_MAX);
     wrong.text("cursor", &request.cursor, CURSOR_BYTES_MAX);
@@ -74,19 +102,24 @@ pub(super) fn recommend(
     wrong.count("context", request.context.len(), ENTRIES_MAX);
     wrong.count("filter", request.filter.len(), ENTRIES_MAX);
     wrong.count("arm_overrides", request.arm_overrides.len(), ENTRIES_MAX);
-    for id in &request.context_item_ids {
-        wrong.text("context_item_ids", id, ID_BYTES_MAX);
+    let lists = [
+        ("context_item_ids", &request.context_item_ids),
+        ("exclude_item_ids", &request.exclude_item_ids),
+    ];
+    for (field, id) in lists.iter().flat_map(|(f, ids)| ids.iter().map(move |id| (f, id))) {
+        wrong.id(field, id);
     }
-    for id in &request.exclude_item_ids {
-        wrong.text("exclude_item_ids", id, ID_BYTES_MAX);
-    }
-    let maps = [("context", &request.context), ("filter", &request.filter)];
+    let maps = [
+        ("context", &request.context),
+        ("filter", &request.filter),
+        ("arm_overrides", &request.arm_overrides),
+    ];
     for (field, (key, value)) in maps.iter().flat_map(|(f, map)| map.iter().map(move |e| (f, e))) {
         wrong.text(field, key, TEXT_BYTES_MAX);
-        wrong.text(field, value, ID_BYTES_MAX);
+        wrong.text(field, value, VALUE_BYTES_MAX);
     }
     for name in request.filter.keys().filter(|name| !attributes(name)) {
-        wrong.add("filter", format!("`{name}` is no attribute of items: remove it"));
+        wrong.add("filter", format!("{} is no attribute of items: remove it", quoted(name)));
     }
     if request.k > settings.k_max {
         wrong.add("k", format!("{} is above {}: ask for less", request.k, settings.k_max));
@@ -107,7 +140,8 @@ pub(super) fn positions(
     wrong.count(field, positions.len(), POSITIONS_MAX);
     for position in positions.iter().take(POSITIONS_MAX) {
         let Some(topic) = topics.get(&position.topic) else {
-            wrong.add(field, format!("`{}` is no topic of features: remove it", position.topic));
+            let topic = quoted(&position.topic);
+            wrong.add(field, format!("{topic} is no topic of features: remove it"));
             continue;
         };
         if position.log_id != topic.log.0 {
@@ -133,6 +167,15 @@ mod tests {
 
     fn valid() -> v1::RecommendRequest {
         v1::RecommendRequest { visitor_id: "ann".to_owned(), ..Default::default() }
+    }
+
+    #[test]
+    fn more_violations_than_an_answer_holds_are_counted() {
+        let ids = vec!["x".repeat(ID_BYTES_MAX + 1); 100];
+        let request = v1::RecommendRequest { exclude_item_ids: ids, ..valid() };
+        let Err(Refusal::Invalid(violations)) = check(&request) else { panic!("accepted") };
+        assert_eq!(violations.len(), VIOLATIONS_MAX + 1);
+        assert!(violations[VIOLATIONS_MAX].description.contains("92 more"), "{violations:?}");
     }
 
     #[test]

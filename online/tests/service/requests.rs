@@ -23,6 +23,57 @@ async fn wrong_requests_name_field_limit_and_remedy() {
     assert_eq!(world.handle.metrics.snapshot().invalid, 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_fits_into_trailers_whatever_was_sent() {
+    let world = World::start(Setup::default()).await;
+    let long = "ä".repeat(400_000);
+    let positions = |topic: &str| v1::Position { topic: topic.to_owned(), ..Default::default() };
+    let requests = [
+        v1::RecommendRequest { filter: [(long.clone(), "x".to_owned())].into(), ..ask("ann") },
+        v1::RecommendRequest {
+            filter: [("category".to_owned(), long.clone())].into(),
+            ..ask("ann")
+        },
+        v1::RecommendRequest { context: [(long.clone(), long.clone())].into(), ..ask("ann") },
+        v1::RecommendRequest { exclude_item_ids: vec!["ä".repeat(300); 500], ..ask("ann") },
+        v1::RecommendRequest { context_item_ids: vec![long.clone()], ..ask("ann") },
+        v1::RecommendRequest {
+            min_positions: vec![positions(&"ä".repeat(9_000)); 64],
+            ..ask("ann")
+        },
+        v1::RecommendRequest {
+            filter: (0..16).map(|n| (format!("{n}{}", "ä".repeat(9_000)), String::new())).collect(),
+            ..ask("ann")
+        },
+        v1::RecommendRequest {
+            surface: long.clone(),
+            cursor: long.clone(),
+            ..ask(&long[..800_000])
+        },
+    ];
+    let size = |error: &tonic::Status| {
+        // Percent-encoded and in base64, in the smallest trailers that clients are known to take.
+        let percent = error.message().bytes().map(|b| if b.is_ascii() { 1 } else { 3 });
+        percent.sum::<usize>() + error.details().len() * 4 / 3
+    };
+    for request in requests {
+        let error = world.recommend(request).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+        assert!(size(&error) < 7_000, "{} bytes: {error}", size(&error));
+    }
+    for (entity, features) in [(long.as_str(), "x"), ("visitor", long.as_str())] {
+        let request = v1::GetFeaturesRequest {
+            entity: entity.to_owned(),
+            keys: vec!["ä".repeat(300); 100],
+            features: vec![features.to_owned()],
+            ..Default::default()
+        };
+        let error = world.features(request).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+        assert!(size(&error) < 7_000, "{} bytes: {error}", size(&error));
+    }
+}
+
 /// Neither of them may be answered; both say why.
 async fn refused(world: &World, why: &str) {
     world.wait_for(ServingStatus::NotServing).await;

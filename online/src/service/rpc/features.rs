@@ -10,6 +10,7 @@ use wire::v1::features_server::Features;
 
 use super::recommend::client;
 use super::values::feature_value;
+use crate::service::clip::quoted;
 use crate::service::core::Core;
 use crate::service::metrics::Metrics;
 use crate::service::status::Refusal;
@@ -55,18 +56,20 @@ fn check(core: &Core, request: &v1::GetFeaturesRequest) -> Result<Vec<usize>, Re
         .filter(|(_, lane)| lane.entity == request.entity)
         .collect();
     if of_entity.is_empty() {
-        wrong.add("entity", format!("`{}` has no features: see `twofold check`", request.entity));
+        let entity = quoted(&request.entity);
+        wrong.add("entity", format!("{entity} has no features: see `twofold check`"));
     }
     if request.keys.is_empty() || request.keys.len() > KEYS_MAX {
         wrong.add("keys", format!("{} keys: send 1 to {KEYS_MAX}", request.keys.len()));
     }
+    request.keys.iter().take(KEYS_MAX).for_each(|key| wrong.id("keys", key));
     if request.features.len() > FEATURES_MAX {
         wrong.add("features", format!("more than {FEATURES_MAX}: send fewer"));
     }
     for feature in request.features.iter().take(FEATURES_MAX) {
         if !of_entity.iter().any(|(_, lane)| names(lane).any(|name| name == *feature)) {
-            let entity = &request.entity;
-            wrong.add("features", format!("`{feature}` is no feature of `{entity}`: remove it"));
+            let (feature, entity) = (quoted(feature), quoted(&request.entity));
+            wrong.add("features", format!("{feature} is no feature of {entity}: remove it"));
         }
     }
     validate::positions(&request.min_positions, &core.topics, &mut wrong);
