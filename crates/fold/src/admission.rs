@@ -6,12 +6,15 @@
 //! 3. [`Identities`], per stream key: *duplicate*, *key flood*, else applied.
 //!
 //! The first two depend on the partition's prefix only, the third on the key's records only, so batch
-//! may scan once for the watermark and then sort by key.
+//! may scan once for the watermark and then sort by key. The first, and *future*, depend on the record
+//! alone, so [`refusals`] tells them before there is a log position.
 
+mod alone;
 mod identities;
 mod identity;
 mod watermark;
 
+pub use alone::refusals;
 pub use identities::{IDENTITIES_MAX, Identities};
 pub use identity::Identity;
 pub use watermark::Watermark;

@@ -24,7 +24,7 @@ mod tiles;
 mod value;
 pub mod workload;
 
-pub use admission::{IDENTITIES_MAX, Identities, Identity, Ledger, Verdict, Watermark};
+pub use admission::{IDENTITIES_MAX, Identities, Identity, Ledger, Verdict, Watermark, refusals};
 pub use aggregate::Place;
 pub use aggregate::keyed::BUCKETS;
 pub use inputs::Inputs;

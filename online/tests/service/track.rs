@@ -49,6 +49,69 @@ async fn each_event_has_its_own_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_every_lane_would_refuse_is_refused_and_nothing_is_appended() {
+    let world = World::start(Setup::default()).await;
+    let event = |id: &str, kind: &str, item: &str, more: &str| {
+        let at = world.clock.now().0;
+        let payload = format!(
+            r#"{{"event_id":"{id}","event_time":{at},"visitor_id":"v","kind":"{kind}","item_id":"{item}"{more}}}"#
+        );
+        raw("clickstream", &payload)
+    };
+    let category = |bytes: usize| format!(r#","category":"{}""#, "c".repeat(bytes));
+    let price = |cents: i64| format!(r#","price_cents":{cents},"quantity":2"#);
+    let events = vec![
+        // Kept over and over by `views_by_category`.
+        event("a", "view", "i", &category(257)),
+        // No product of 64 bits.
+        event("b", "purchase", "i", &price(i64::MAX)),
+        // No sum that can be kept exactly.
+        event("c", "purchase", "i", &price(1 << 60)),
+        event("d", "view", &"i".repeat(513), ""),
+        event("e", "view", "", ""),
+        // What a feature does not ask for is not judged.
+        event("f", "purchase", "i", &category(257)),
+        event("g", "view", "i", &price(i64::MAX)),
+    ];
+    let statuses = world.track(events).await.statuses;
+    let found: Vec<&str> =
+        statuses.iter().map(|status| status.detail.split(':').next().unwrap_or_default()).collect();
+    let long_key = "wrong_type";
+    assert_eq!(
+        found,
+        ["out_of_range", "expression", "out_of_range", long_key, "missing_key", "", ""],
+        "{statuses:?}"
+    );
+    assert!(statuses[0].detail.contains("at most 256"), "{statuses:?}");
+    assert!(statuses.iter().all(|s| (s.code() == Status::Ok) == s.position.is_some()));
+    let bounds = world.log.bounds("clickstream").await.unwrap();
+    assert_eq!(bounds.iter().map(|bounds| bounds.next.0).sum::<u64>(), 2, "{bounds:?}");
+    // And so no lane finds a dead letter.
+    let positions: Vec<_> = statuses.into_iter().filter_map(|status| status.position).collect();
+    let request = v1::RecommendRequest { min_positions: positions, ..crate::world::ask("v") };
+    while world.recommend(request.clone()).await.unwrap().stale {}
+    let dead = world.log.bounds("dead-letter").await;
+    assert!(matches!(dead, Err(event_log::Error::NoTopic { .. })), "{dead:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_can_be_tracked_can_be_asked_about() {
+    let world = World::start(Setup::default()).await;
+    for (bytes, good) in [(512, true), (513, false)] {
+        let visitor = "v".repeat(bytes);
+        let status = world.track(vec![world.click(&visitor, "shoe1")]).await.statuses.remove(0);
+        assert_eq!(status.code() == Status::Ok, good, "{status:?}");
+        let recommended = world.recommend(crate::world::ask(&visitor)).await;
+        assert_eq!(recommended.is_ok(), good, "{recommended:?}");
+        let keys = vec![visitor];
+        let request =
+            v1::GetFeaturesRequest { entity: "visitor".to_owned(), keys, ..Default::default() };
+        let features = world.features(request).await;
+        assert_eq!(features.is_ok(), good, "{features:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_bounded() {
     let world = World::start(Setup::default()).await;
     let mut client = TrackerClient::new(world.channel.clone());

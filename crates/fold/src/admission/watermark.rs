@@ -32,7 +32,7 @@ impl Watermark {
     /// The verdict on a record that lies in the future of its append time, or before the watermark.
     #[inline]
     pub fn judge(&mut self, event: EventTime, append: AppendTime) -> Result<EventTime, Verdict> {
-        if event > append.as_event_time().plus(self.max_future_us) {
+        if is_future(event, append, self.max_future_us) {
             return Err(Verdict::DeadLettered(Reason::Future));
         }
         let effective = event.effective(append);
@@ -42,4 +42,10 @@ impl Watermark {
         self.at = self.at.max(EventTime(effective.0.saturating_sub(self.lateness_us)));
         Ok(effective)
     }
+}
+
+/// Whether an event claims to lie further after its append than its source allows.
+#[inline]
+pub(super) fn is_future(event: EventTime, append: AppendTime, max_future_us: i64) -> bool {
+    event > append.as_event_time().plus(max_future_us)
 }

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use definitions::Source;
 use definitions::decode::Decoder;
+use definitions::{Lane, Source};
 use event_log::{Appended, NewRecord, Topic};
 use record::{AppendTime, Offset, Partition, Record, partition_for_key};
 use tonic::{Request, Response, Status};
@@ -11,6 +11,8 @@ use wire::v1::track_status::Code;
 use wire::v1::tracker_server::Tracker;
 
 use super::recommend::client;
+use crate::busy::busy;
+use crate::service::clip::quoted;
 use crate::service::core::Core;
 use crate::service::metrics::Metrics;
 use crate::service::status::Refusal;
@@ -20,6 +22,9 @@ use crate::service::validate::Violations;
 const EVENTS_MAX: usize = 500;
 /// Payload bytes of one call.
 const BYTES_MAX: usize = 1024 * 1024;
+
+/// A detail may quote what was found; a person reads no more than this.
+const DETAIL_BYTES_MAX: usize = 500;
 
 /// `Tracker`.
 pub(in crate::service) struct TrackerRpc(pub(in crate::service) Arc<Core>);
@@ -62,8 +67,8 @@ fn check(events: &[v1::Event]) -> Result<(), Refusal> {
     wrong.into_result()
 }
 
-/// Judges each event by the decoder that the updater uses, appends the good ones and waits for them
-/// to be durable.
+/// Judges each event as the updater's lanes will, appends the good ones and waits for them to be
+/// durable.
 async fn track(core: &Core, events: Vec<v1::Event>) -> Result<Vec<v1::TrackStatus>, Refusal> {
     let mut statuses: Vec<Option<v1::TrackStatus>> = vec![None; events.len()];
     let mut by_source: BTreeMap<String, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
@@ -75,7 +80,7 @@ async fn track(core: &Core, events: Vec<v1::Event>) -> Result<Vec<v1::TrackStatu
         let Some(source) = source else {
             let known: Vec<&str> =
                 core.definitions.sources.iter().map(|source| source.name.as_str()).collect();
-            let detail = format!("no source `{name}`: there are {}", known.join(", "));
+            let detail = format!("no source {}: there are {}", quoted(&name), known.join(", "));
             for (at, _) in events {
                 statuses[at] = Some(status(Code::Invalid, &detail));
             }
@@ -101,7 +106,9 @@ async fn append(
     let now = core.clock.append_time();
     let mut outcomes = Vec::with_capacity(events.len());
     let mut good: Vec<(usize, NewRecord)> = Vec::with_capacity(events.len());
-    for (at, record, refusal) in judge(source, topic, now, events) {
+    let lanes = core.definitions.lanes();
+    let judged = busy(events.len(), || judge(source, &lanes, topic, now, events));
+    for (at, record, refusal) in judged {
         match refusal {
             Some(detail) => outcomes.push((at, status(Code::Invalid, &detail))),
             None => good.push((at, NewRecord { key: record.key, value: record.value })),
@@ -125,10 +132,11 @@ async fn append(
     outcomes
 }
 
-/// Each event as a record, and why it is refused, if it is: whatever the decoder refuses, and what
-/// claims to lie further ahead of this moment than the source allows.
+/// Each event as a record, and why it is refused, if it is: whatever every lane would make a dead letter
+/// of, wherever the record alone decides that.
 fn judge(
     source: &Arc<Source>,
+    lanes: &[Arc<Lane>],
     topic: Topic,
     now: AppendTime,
     events: Vec<(usize, Vec<u8>)>,
@@ -147,18 +155,10 @@ fn judge(
         let decoder = Decoder::new(Arc::clone(source), partition, topic.partitions);
         let batch = decoder.decode(&records);
         let mut refusals = vec![None; records.len()];
-        let latest = now.as_event_time().plus(source.max_future_us);
-        for (refusal, time) in refusals.iter_mut().zip(&batch.event_times) {
-            if *time > latest {
-                let ahead_s = source.max_future_us / 1_000_000;
-                *refusal = Some(format!(
-                    "future: the event time lies more than {ahead_s} s ahead: check the clock"
-                ));
-            }
-        }
-        for rejection in batch.rejections {
-            let reason = rejection.reason.as_str();
-            refusals[rejection.row] = Some(format!("{reason}: {}", rejection.detail));
+        for rejection in fold::refusals(source, lanes, &batch) {
+            let (reason, detail) = (rejection.reason.as_str(), &rejection.detail);
+            let shown = &detail[..detail.floor_char_boundary(DETAIL_BYTES_MAX)];
+            refusals[rejection.row] = Some(format!("{reason}: {shown}"));
         }
         judged.extend(
             places
