@@ -1,8 +1,12 @@
 //! What became of each stage.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::Cause;
+
+/// The verb of filters.
+const FILTER: &str = "filter";
 
 /// How a stage ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub struct Outcome {
     pub took: Duration,
     /// Candidates that it gave, or left.
     pub candidates: usize,
+    /// Candidates that it left out: a filter's.
+    pub left_out: usize,
 }
 
 /// The records of a run, in the order in which stages ended within their verb.
@@ -40,6 +46,18 @@ impl Outcomes {
     /// Records that are not [`Verdict::Ok`].
     pub fn degraded(&self) -> impl Iterator<Item = &Outcome> {
         self.0.iter().filter(|outcome| outcome.verdict != Verdict::Ok)
+    }
+
+    /// Candidates that each filter left out, by its name; one that ran again, over the fallback's, has
+    /// both.
+    #[must_use]
+    pub fn left_out(&self) -> BTreeMap<&str, usize> {
+        let mut left_out = BTreeMap::new();
+        for outcome in self.0.iter().filter(|outcome| outcome.verb == FILTER) {
+            *left_out.entry(outcome.stage.as_str()).or_default() += outcome.left_out;
+        }
+        left_out.retain(|_, count| *count > 0);
+        left_out
     }
 
     /// The record of a stage.
@@ -59,7 +77,8 @@ impl Outcomes {
         if verdict != Verdict::Ok {
             tracing::debug!(verb, stage, ?verdict, ?took, "stage degraded");
         }
-        self.0.push(Outcome { verb, stage: stage.to_owned(), verdict, took, candidates });
+        let stage = stage.to_owned();
+        self.0.push(Outcome { verb, stage, verdict, took, candidates, left_out: 0 });
     }
 
     pub(crate) fn filtered(
@@ -71,7 +90,10 @@ impl Outcomes {
     ) {
         tracing::trace!(stage, before, after, "filtered");
         let verdict = cause.map_or(Verdict::Ok, Verdict::Failed);
-        self.push("filter", stage, verdict, Duration::ZERO, after);
+        self.push(FILTER, stage, verdict, Duration::ZERO, after);
+        if let Some(outcome) = self.0.last_mut() {
+            outcome.left_out = before - after;
+        }
     }
 }
 

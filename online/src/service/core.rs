@@ -193,6 +193,7 @@ impl Core {
             bundle: digest(&query.snapshot),
             arms: query.request.arm_overrides.clone(),
             stale: query.visitor.stale || !self.items_cover(query),
+            left_out: left_out(run),
         }
     }
 
@@ -234,11 +235,27 @@ impl Core {
             self.metrics.degradations.add(&label);
         }
         Metrics::add(&self.metrics.stale, u64::from(response.stale));
+        Metrics::add(&self.metrics.empty, u64::from(response.items.is_empty()));
+        for left_out in &response.left_out {
+            self.metrics.short.add(&left_out.filter);
+        }
     }
 }
 
 fn digest(snapshot: &Snapshot) -> String {
     snapshot.bundle.as_ref().map_or_else(String::new, |bundle| bundle.digest.clone())
+}
+
+/// What the filters left out, where the answer is shorter than asked for.
+fn left_out(run: &Run<Query, Candidate>) -> Vec<v1::LeftOut> {
+    if run.selection.selected.len() >= run.query.k {
+        return Vec::new();
+    }
+    let message = |(filter, candidates): (&str, usize)| v1::LeftOut {
+        filter: filter.to_owned(),
+        candidates: candidates as u32,
+    };
+    run.outcomes.left_out().into_iter().map(message).collect()
 }
 
 /// How much of the pipeline the answer went through.

@@ -22,6 +22,9 @@ pub struct Metrics {
     pub(super) invalid: AtomicU64,
     pub(super) unavailable: AtomicU64,
     pub(super) stale: AtomicU64,
+    pub(super) empty: AtomicU64,
+    /// Taken into the queue: written, failed, unwritten, or still in it.
+    pub(super) served_queued: AtomicU64,
     pub(super) served_written: AtomicU64,
     pub(super) served_overflow: AtomicU64,
     pub(super) served_failed: AtomicU64,
@@ -32,6 +35,7 @@ pub struct Metrics {
     pub(super) candidates: AtomicU64,
     pub(super) candidates_cut: AtomicU64,
     pub(super) tiers: Labels,
+    pub(super) short: Labels,
     pub(super) degradations: Labels,
     stages: Mutex<BTreeMap<String, Histogram>>,
 }
@@ -48,6 +52,8 @@ pub struct Snapshot {
     /// Answers that did not cover the positions asked for.
     pub stale: u64,
     /// Records written to topic `served`.
+    /// Answers without an item.
+    pub empty: u64,
     pub served_written: u64,
     /// Records dropped because the queue was full.
     pub served_overflow: u64,
@@ -68,6 +74,8 @@ pub struct Snapshot {
     /// Answers by tier.
     pub tiers: BTreeMap<String, u64>,
     /// Degradations by `stage: cause`.
+    /// Answers with fewer items than asked for, by each filter that left some out.
+    pub short: BTreeMap<String, u64>,
     pub degradations: BTreeMap<String, u64>,
     /// Latency by stage; `total` is the whole answer.
     pub stages: BTreeMap<String, Latency>,
@@ -145,6 +153,7 @@ impl Metrics {
             tiers: self.tiers.snapshot(),
             degradations: self.degradations.snapshot(),
             stages: stages.iter().map(|(name, h)| (name.clone(), h.latency())).collect(),
+            empty: count(&self.empty),
         }
     }
 
@@ -155,6 +164,7 @@ impl Metrics {
 }
 
 impl Labels {
+            short: self.short.snapshot(),
     pub(super) fn add(&self, label: &str) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(label) {

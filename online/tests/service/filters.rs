@@ -82,6 +82,32 @@ async fn requests_exclude_items_and_ask_for_attributes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_short_answer_says_which_filters_left_how_much_out() {
+    let world = World::start(stocked()).await;
+    let left_out = |response: &v1::RecommendResponse| -> Vec<(String, u32)> {
+        response.left_out.iter().map(|out| (out.filter.clone(), out.candidates)).collect()
+    };
+    let two = world.recommend(v1::RecommendRequest { k: 2, ..ask("ann") }).await.unwrap();
+    assert_eq!((two.items.len(), left_out(&two)), (2, Vec::new()), "as many as asked for");
+    let request = v1::RecommendRequest {
+        filter: [("category".to_owned(), "hat".to_owned())].into(),
+        exclude_item_ids: vec!["hat2".to_owned()],
+        ..ask("ann")
+    };
+    let short = world.recommend(request).await.unwrap();
+    // Four shoes, of one of which nothing is known; of the three hats that are left one is out of stock.
+    let expected = [("attributes", 4), ("excluded", 1), ("stock", 1)];
+    assert_eq!(left_out(&short), expected.map(|(name, count)| (name.to_owned(), count)));
+    assert_eq!(short.tier(), v1::Tier::Full, "that is no degradation");
+    let filter = [("category".to_owned(), "sofa".to_owned())].into();
+    let none = world.recommend(v1::RecommendRequest { filter, ..ask("ann") }).await.unwrap();
+    assert!(none.items.is_empty());
+    assert_eq!(none.left_out[0].filter, "attributes");
+    let counts = world.handle.metrics.snapshot();
+    assert_eq!((counts.empty, counts.short["attributes"]), (1, 2), "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn some_surfaces_keep_what_was_seen() {
     let world = World::start(Setup::default()).await;
     let min_positions = world.view("ann", &["shoe1"]).await;
