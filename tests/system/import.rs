@@ -58,6 +58,7 @@ fn files_in_any_order_are_sorted_and_not_late() {
     let (code, stderr) = twofold.fails(&["import", "yoochoose", file]);
     assert_eq!(code, 65, "{stderr}");
     assert!(stderr.contains("--allow-late"), "{stderr}");
+    assert!(stderr.contains("in the log already, there is nothing to do"), "{stderr}");
     assert_eq!(ledger(&twofold.json(&["status"]), "visitor", "lag"), 0);
 
     // Where it is allowed, admission tells copies and late records from new ones.
@@ -71,13 +72,39 @@ fn files_in_any_order_are_sorted_and_not_late() {
 }
 
 #[test]
+fn a_file_without_one_event_fails_and_says_so_in_a_few_lines() {
+    let twofold = Twofold::new();
+    let file = twofold.file("shop.csv", &"what is this\n".repeat(300));
+    let import = ["import", "taobao", file.to_str().unwrap(), "--json"];
+    let refused = |times: u64| {
+        let output = twofold.output(&import);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(65), "{said}");
+        assert!(said.contains("nothing was appended") && said.contains("`taobao`"), "{said}");
+        assert!(said.contains("295"), "the others are counted: {said}");
+        let warned = said.lines().filter(|line| line.contains("malformed")).count();
+        assert_eq!(warned, 6, "{said}");
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["appended"], 0, "{summary}");
+        assert_eq!(summary["reasons"], serde_json::json!({ "malformed": 300 }));
+        let topics = twofold.json(&["topics", "list"]);
+        let topics = topics["topics"].as_array().unwrap();
+        let dead = topics.iter().find(|topic| topic["topic"] == "dead-letter").unwrap();
+        assert_eq!(dead["records"], 300 * times, "{dead}");
+    };
+    refused(1);
+    let (_up, _) = crate::owner::up(&twofold);
+    refused(2);
+}
+
+#[test]
 fn json_lines_keep_their_bytes_and_name_what_is_wrong() {
     let twofold = Twofold::new();
     let good = r#"{"event_id":"e1","event_time":1700000000000000,"visitor_id":"v","kind":"view","item_id":"i"}"#;
     let bad = r#"{"event_id":"e2","event_time":1700000000000000,"visitor_id":"v","kind":"view"}"#;
-    let file = twofold.file("events.jsonl", &format!("{good}\nnot json\n{bad}\n"));
+    let file = twofold.file("events.jsonl", &format!("{good}\n\n\r\nnot json\n{bad}\n"));
     let imported = twofold.json(&["import", "jsonl", file.to_str().unwrap()]);
-    assert_eq!(imported["appended"], 1);
+    assert_eq!((&imported["appended"], &imported["blank"]), (&1.into(), &2.into()), "{imported}");
     assert_eq!(imported["reasons"]["malformed"], 1, "{imported}");
     assert_eq!(imported["reasons"]["missing_column"], 1, "{imported}");
     let (code, stderr) =

@@ -7,6 +7,7 @@
 
 mod lateness;
 mod lines;
+mod refused;
 mod taobao;
 mod time;
 mod write;
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 pub(crate) use lateness::count_late;
 pub(crate) use lines::read;
+pub(crate) use refused::tell;
 pub(crate) use write::append;
 
 /// The most events of one import: it sorts them in memory.
@@ -57,6 +59,10 @@ pub(crate) struct DeadLetter {
 pub(crate) struct Parsed {
     pub(crate) events: Vec<Event>,
     pub(crate) dead_letters: Vec<DeadLetter>,
+    /// Empty lines.
+    pub(crate) blank: u64,
+    /// Lines that name the columns.
+    pub(crate) headers: u64,
 }
 
 /// What `import --json` prints.
@@ -64,6 +70,10 @@ pub(crate) struct Parsed {
 pub(crate) struct Summary {
     /// Lines that were neither header nor blank.
     pub(crate) records: u64,
+    /// Empty lines, which were skipped.
+    pub(crate) blank: u64,
+    /// Lines that name the columns, which were skipped.
+    pub(crate) headers: u64,
     pub(crate) appended: u64,
     pub(crate) dead_lettered: u64,
     /// Dead letters by reason.

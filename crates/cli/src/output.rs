@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use runtime::exit::{Code, With};
 use serde::{Deserialize, Serialize};
 
 use crate::follower::Follower;
@@ -26,12 +27,19 @@ pub(crate) struct Outcome {
     pub(crate) text: String,
     /// Why the command fails all the same, once this is printed.
     pub(crate) failed: Option<String>,
+    /// How it ends then.
+    pub(crate) code: Code,
 }
 
 impl Outcome {
     /// One that is good.
     pub(crate) fn new(value: &impl Serialize, text: String) -> anyhow::Result<Self> {
-        Ok(Self { json: serde_json::to_string(value)?, text, failed: None })
+        Ok(Self { json: serde_json::to_string(value)?, text, failed: None, code: Code::Failure })
+    }
+
+    /// One that is printed and ends with `code` all the same.
+    pub(crate) fn failing(self, code: Code, why: String) -> Self {
+        Self { failed: Some(why), code, ..self }
     }
 }
 
@@ -88,7 +96,7 @@ impl Output {
         line(if self.json { &outcome.json } else { outcome.text.trim_end() })?;
         match &outcome.failed {
             None => Ok(()),
-            Some(why) => Err(anyhow::anyhow!(why.clone())),
+            Some(why) => Err(anyhow::anyhow!(why.clone())).exit(outcome.code),
         }
     }
 

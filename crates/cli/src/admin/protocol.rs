@@ -18,7 +18,7 @@ use crate::follower::Step;
 use crate::output::Outcome;
 
 /// Rises with every change of these types.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Longest request, in bytes.
 pub(super) const CALL_BYTES_MAX: usize = 1 << 20;
 /// Longest line of an answer, in bytes.
@@ -194,7 +194,7 @@ mod tests {
     fn another_version_is_named_whatever_else_it_says() {
         let error = Call::parse(br#"{"version":9,"request":{"sing":true}}"#, 7).unwrap_err();
         let message = runtime::exit::message(&error);
-        assert!(message.contains("version 1") && message.contains("version 9"), "{message}");
+        assert!(message.contains("version 2") && message.contains("version 9"), "{message}");
         assert!(Call::parse(b"status\n", 7).is_err());
     }
 

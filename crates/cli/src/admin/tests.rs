@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::protocol::{CALL_BYTES_MAX, Realm};
+use super::protocol::{CALL_BYTES_MAX, Realm, VERSION};
 use super::server::{CLIENTS_MAX, beside};
 use super::{Request, client};
 use crate::args::Cli;
@@ -61,13 +61,13 @@ async fn clients_that_do_not_behave_are_told_and_bounded() {
     let work = async {
         let nonsense = answer(data, b"status\n").await;
         assert!(refusal(&nonsense).0.contains("expected one line of JSON"), "{nonsense}");
-        let later = answer(data, b"{\"version\":2,\"please\":1}\n").await;
-        assert!(refusal(&later).0.contains("version 2"), "{later}");
+        let later = answer(data, b"{\"version\":9,\"please\":1}\n").await;
+        assert!(refusal(&later).0.contains("version 9"), "{later}");
         let long = answer(data, &vec![b' '; CALL_BYTES_MAX + 1]).await;
         assert!(refusal(&long).0.contains("longer than"), "{long}");
         let realm = Realm::of(&context, &definitions).unwrap();
         let call = |realm: Value, request: Value| {
-            let call = json!({ "version": 1, "realm": realm, "request": request });
+            let call = json!({ "version": VERSION, "realm": realm, "request": request });
             format!("{call}\n").into_bytes()
         };
         let realm = serde_json::to_value(&realm).unwrap();

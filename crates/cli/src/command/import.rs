@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 use definitions::{Definitions, Source};
 use online::updater;
 use record::{EventTime, Offset};
@@ -69,7 +70,23 @@ pub(crate) async fn run(
     let source = source(definitions, args)?;
     let files = open(args)?;
     let summary = import(context, data, definitions, &source, args, &files).await?;
-    Outcome::new(&summary, text(&summary))
+    let topic = &context.settings.updater.dead_letter_topic;
+    let outcome = Outcome::new(&summary, text(&summary, topic))?;
+    Ok(match summary.appended == 0 && summary.dead_lettered > 0 {
+        false => outcome,
+        true => outcome.failing(Code::Data, nothing(&summary, args.format)),
+    })
+}
+
+/// What to say when not one line was an event.
+fn nothing(summary: &Summary, format: Format) -> String {
+    let format = format.to_possible_value().expect("no format is hidden");
+    format!(
+        "nothing was appended: none of the {} records is an event; see that the files are of the format \
+         `{}`",
+        summary.records,
+        format.get_name()
+    )
 }
 
 async fn import(
@@ -82,7 +99,7 @@ async fn import(
 ) -> anyhow::Result<Summary> {
     let bytes = files.iter().map(|file| file.bytes.len() as u64).sum();
     let mut progress = Progress::followed(&context.follower, "reading", bytes);
-    let Parsed { events, dead_letters } =
+    let Parsed { events, dead_letters, blank, headers } =
         import::read(args.format, source, files, |bytes| progress.add(bytes));
     drop(progress);
     if events.len() > EVENTS_MAX {
@@ -95,28 +112,21 @@ async fn import(
     }
     let mut summary = Summary {
         records: (events.len() + dead_letters.len()) as u64,
+        blank,
+        headers,
         dead_lettered: dead_letters.len() as u64,
+        reasons: import::tell(&dead_letters, &context.follower),
         ..Summary::default()
     };
-    for letter in &dead_letters {
-        tracing::warn!(
-            file = letter.file,
-            line = letter.line,
-            reason = letter.reason,
-            "{}",
-            letter.detail
-        );
-        context.follower.note(|| {
-            format!("{} line {}: {}: {}", letter.file, letter.line, letter.reason, letter.detail)
-        });
-        *summary.reasons.entry(letter.reason).or_default() += 1;
-    }
     let from = positions(data, definitions, source).await?;
     let now = context.clock.append_time();
     summary.late = import::count_late(&*data.log, source, &from, &events, now).await?;
     if summary.late * LATE_ONE_IN > events.len() as u64 && !args.allow_late {
         return Err(anyhow::anyhow!(
-            "{} of {} events lie before what the log has seen already and would not count: nothing was appended; import into a fresh --data, or pass --allow-late",
+            "{} of {} events lie before what the log has seen already and would not count: nothing was \
+             appended. If these files are in the log already, there is nothing to do; to finish an \
+             import of them that was cut short, pass --allow-late (what is there counts once); other \
+             events of that time go into a fresh --data",
             summary.late,
             events.len()
         ))
@@ -179,13 +189,25 @@ async fn positions(
     Ok(from)
 }
 
-fn text(summary: &Summary) -> String {
+fn text(summary: &Summary, dead_letter_topic: &str) -> String {
     let mut text = format!(
         "{} records: {} appended, {} dead-lettered, {} late",
         summary.records, summary.appended, summary.dead_lettered, summary.late
     );
     for (reason, count) in &summary.reasons {
         text.push_str(&format!("\n  {reason}: {count}"));
+    }
+    if summary.dead_lettered > 0 {
+        text.push_str(&format!("\n  each is in topic {dead_letter_topic}, with file and line"));
+    }
+    if summary.late > 0 {
+        text.push_str(
+            "\n  late: appended, but before what the log has seen already; what is there under the same \
+             id counts once, the others do not count",
+        );
+    }
+    if summary.blank > 0 {
+        text.push_str(&format!("\n  skipped: {} blank lines", summary.blank));
     }
     text
 }

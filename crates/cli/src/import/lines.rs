@@ -12,6 +12,11 @@ use crate::args::Format;
 
 /// Lines that are decoded together.
 const BATCH: usize = 8192;
+/// What some programs write before a file's first character to say that it is UTF-8. At the start it is
+/// no part of the first line; anywhere else it is data.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// A detail may quote what was found; a person reads no more than this.
+const DETAIL_BYTES_MAX: usize = 500;
 /// Longest piece of a line that a dead letter keeps.
 const ORIGINAL_BYTES_MAX: usize = 64 << 10;
 
@@ -49,18 +54,26 @@ impl Reader {
         let digest = &digest[..16];
         let name = file.path.display().to_string();
         let mut pending: Vec<(u64, &[u8], Record)> = Vec::with_capacity(BATCH);
-        let ends_torn = file.bytes.last().is_some_and(|byte| *byte != b'\n');
-        let last = file.bytes.split(|byte| *byte == b'\n').count() as u64;
+        let content = file.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&file.bytes);
+        let ends_torn = content.last().is_some_and(|byte| *byte != b'\n');
+        let last = content.split(|byte| *byte == b'\n').count() as u64;
         let dead = |line: u64, bytes: &[u8], (reason, mut detail): Refusal| {
+            detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
             if line == last && ends_torn {
                 detail.push_str("; the file ends here without a newline, so the line may be torn");
             }
             let (id, file) = (format!("{digest}:{line}"), name.clone());
             DeadLetter { id, file, line, reason, detail, original: original(bytes) }
         };
-        for (line, bytes) in (1..).zip(file.bytes.split(|byte| *byte == b'\n')) {
+        for (line, bytes) in (1..).zip(content.split(|byte| *byte == b'\n')) {
             let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-            if bytes.is_empty() || (line == 1 && self.is_header(bytes)) {
+            if bytes.is_empty() {
+                // After the last newline there is no line any more.
+                parsed.blank += u64::from(line < last);
+                continue;
+            }
+            if line == 1 && self.is_header(bytes) {
+                parsed.headers += 1;
                 continue;
             }
             match self.record(bytes, digest, line) {
@@ -157,4 +170,61 @@ impl Reader {
 
 fn original(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(ORIGINAL_BYTES_MAX)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn parsed(format: Format, text: &str) -> Parsed {
+        let definitions =
+            crate::definition_files::load(Path::new(crate::settings::DEFINITIONS)).unwrap();
+        let mut sources = definitions.sources.iter();
+        let source = sources.find(|source| source.name == "clickstream").unwrap();
+        let file = File { path: "file".into(), bytes: text.as_bytes().to_vec() };
+        read(format, source, &[file], |_| {})
+    }
+
+    const MARK: &str = "\u{feff}";
+
+    #[test]
+    fn a_byte_order_mark_at_the_start_is_no_part_of_the_first_line() {
+        let json = r#"{"event_id":"e","event_time":1700000000000000,"visitor_id":"7","kind":"view","item_id":"9"}"#;
+        for (format, line) in [
+            (Format::Taobao, "7,9,100,pv,1511658000"),
+            (Format::Yoochoose, "7\t9\t1511658000"),
+            (Format::Jsonl, json),
+        ] {
+            let found = parsed(format, &format!("{MARK}{line}\n"));
+            assert_eq!(found.dead_letters, [], "{format:?}");
+            assert_eq!(found.events[0].key, b"7", "{format:?}");
+            assert_eq!(found.events[0].place.1, 1, "{format:?}");
+        }
+        let found = parsed(Format::Yoochoose, &format!("{MARK}SessionId\tItemId\tTime\n1\t2\t3"));
+        assert_eq!((found.headers, found.events.len(), found.dead_letters.len()), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_byte_order_mark_elsewhere_is_data() {
+        let line = "7,9,100,pv,1511658000";
+        let found = parsed(Format::Taobao, &format!("{line}\n{MARK}{line}\n"));
+        assert_eq!(found.events[1].key, format!("{MARK}7").as_bytes());
+    }
+
+    #[test]
+    fn a_long_line_is_not_said_at_length() {
+        let found = parsed(Format::Taobao, &format!("7,9,100,{},1511658000", "é".repeat(40_000)));
+        assert!(found.dead_letters[0].detail.len() < 700, "{}", found.dead_letters[0].detail);
+    }
+
+    #[test]
+    fn every_line_is_counted() {
+        let line = "7,9,100,pv,1511658000";
+        let found = parsed(Format::Taobao, &format!("\n{line}\r\n\r\n\nno\n"));
+        assert_eq!((found.events.len(), found.dead_letters.len(), found.blank), (1, 1, 3));
+        assert_eq!(parsed(Format::Taobao, "").blank, 0);
+        assert_eq!(parsed(Format::Taobao, &format!("{MARK}\n")).blank, 1);
+    }
 }
