@@ -62,10 +62,7 @@ fn a_wrong_environment_is_named_with_what_was_expected() {
 #[test]
 fn a_wrong_expression_is_named_with_its_line_and_what_was_meant() {
     let twofold = Twofold::new();
-    let shop = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../feature-definitions");
-    let definitions = twofold.path("definitions");
-    copy_into(&shop, &definitions);
-    let group = definitions.join("groups/item_attributes.toml");
+    let group = shop(&twofold).join("groups/item_attributes.toml");
     let good = std::fs::read_to_string(&group).unwrap();
     let wrong = good.replace("value = \"price_cents\"", "value = \"prise_cents\"");
     let line = 1 + wrong.lines().position(|line| line.contains("prise_cents")).unwrap();
@@ -77,6 +74,65 @@ fn a_wrong_expression_is_named_with_its_line_and_what_was_meant() {
     let (code, stderr) = twofold.fails(&["check", "nowhere"]);
     assert_eq!(code, 64, "{stderr}");
     assert!(stderr.contains("nowhere"), "{stderr}");
+}
+
+/// A copy of the shop's definitions, to be broken.
+fn shop(twofold: &Twofold) -> std::path::PathBuf {
+    let shop = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../feature-definitions");
+    let definitions = twofold.path("definitions");
+    copy_into(&shop, &definitions);
+    definitions
+}
+
+#[test]
+fn a_topic_that_cannot_be_a_sources_is_named_with_its_line() {
+    for (topic, expected) in [
+        ("late", "updater.late_topic"),
+        ("dead-letter", "updater.dead_letter_topic"),
+        ("served", "service.served_topic"),
+        ("impressions", "what clients say was seen"),
+        ("click stream", "a-z A-Z 0-9 . _ -"),
+        ("catalog", "source `catalog`"),
+    ] {
+        let twofold = Twofold::new();
+        let source = shop(&twofold).join("sources/clickstream.toml");
+        let good = std::fs::read_to_string(&source).unwrap();
+        let wrong = good.replace("topic = \"clickstream\"", &format!("topic = \"{topic}\""));
+        let line = 1 + wrong.lines().position(|line| line.starts_with("topic")).unwrap();
+        std::fs::write(&source, wrong).unwrap();
+        let (code, stderr) = twofold.fails(&["check", "definitions"]);
+        assert_eq!(code, 64, "{topic}: {stderr}");
+        assert!(stderr.contains(&format!("clickstream.toml:{line}: ")), "{topic}: {stderr}");
+        assert!(stderr.contains(expected), "{topic}: {stderr}");
+        assert!(stderr.contains("expected") || stderr.contains("name another"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_definition_that_is_no_file_is_named_and_not_waited_for() {
+    for kind in ["pipe", "directory", "dangling link"] {
+        let twofold = Twofold::new();
+        let path = shop(&twofold).join("groups/more.toml");
+        match kind {
+            "pipe" => {
+                let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+                assert!(made.success());
+            }
+            "directory" => std::fs::create_dir(&path).unwrap(),
+            _ => std::os::unix::fs::symlink("nowhere.toml", &path).unwrap(),
+        }
+        let (code, stderr) = twofold.fails(&["check", "definitions"]);
+        assert_eq!(code, 64, "{kind}: {stderr}");
+        assert!(stderr.contains("groups/more.toml"), "{kind}: {stderr}");
+    }
+    // A link to a definition is one.
+    let twofold = Twofold::new();
+    let definitions = shop(&twofold);
+    std::fs::rename(definitions.join("groups/user_activity.toml"), twofold.path("elsewhere"))
+        .unwrap();
+    let link = definitions.join("groups/user_activity.toml");
+    std::os::unix::fs::symlink(twofold.path("elsewhere"), link).unwrap();
+    twofold.json(&["check", "definitions"]);
 }
 
 #[test]

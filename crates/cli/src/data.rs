@@ -70,16 +70,24 @@ pub(crate) fn topics<'a>(
     let mut topics: BTreeSet<&str> =
         definitions.sources.iter().map(|source| source.topic.as_str()).collect();
     let ours = [
-        ("updater.late_topic", settings.updater.late_topic.as_str()),
-        ("updater.dead_letter_topic", &settings.updater.dead_letter_topic),
-        ("service.served_topic", &settings.service.served_topic),
-        ("(fixed)", IMPRESSIONS),
+        ("setting updater.late_topic", settings.updater.late_topic.as_str()),
+        ("setting updater.dead_letter_topic", &settings.updater.dead_letter_topic),
+        ("setting service.served_topic", &settings.service.served_topic),
+        ("what clients say was seen", IMPRESSIONS),
     ];
-    for (setting, topic) in ours {
+    for (whose, topic) in ours {
         if !topics.insert(topic) {
+            let source = definitions.sources.iter().find(|source| source.topic == topic);
+            let (place, other) = match source {
+                Some(source) => {
+                    let place = format!("{}:{}: ", source.file, source.line);
+                    (place, format!("source `{}`", source.name))
+                }
+                None => (String::new(), "another setting".to_owned()),
+            };
             return Err(anyhow::anyhow!(
-                "setting {setting} is {topic:?}, the topic of a source or of another setting: what \
-                 is written there would come back as events; name another"
+                "{place}the topic `{topic}` of {other} is that of {whose} too: what is written there \
+                 would come back as events; name another"
             ))
             .exit(Code::Configuration);
         }

@@ -59,12 +59,10 @@ fn read(dir: &Path) -> anyhow::Result<Vec<File>> {
             .with_context(|| format!("definitions directory {}", folder.display()))?;
         for entry in entries {
             let path = entry?.path();
-            if path.is_dir() {
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                files.push(definition(&path)?);
+            } else if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "toml") {
-                let text = std::fs::read_to_string(&path)
-                    .with_context(|| format!("definition {}", path.display()))?;
-                files.push(File { path: path.display().to_string(), text });
             }
         }
     }
@@ -75,6 +73,21 @@ fn read(dir: &Path) -> anyhow::Result<Vec<File>> {
     );
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// What is called a definition must be one: reading a pipe would wait for ever, and a directory of that
+/// name would be passed over.
+fn definition(path: &Path) -> anyhow::Result<File> {
+    let context = || format!("definition {}", path.display());
+    let found = std::fs::metadata(path).with_context(context)?;
+    anyhow::ensure!(
+        found.is_file(),
+        "definition {} is {}: expected a regular file; rename it or move it away",
+        path.display(),
+        if found.is_dir() { "a directory" } else { "no regular file" }
+    );
+    let text = std::fs::read_to_string(path).with_context(context)?;
+    Ok(File { path: path.display().to_string(), text })
 }
 
 #[cfg(test)]

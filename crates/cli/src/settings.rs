@@ -190,6 +190,16 @@ impl Settings {
         }
         if !(1..=i64::MAX as u64 / 1_000_000).contains(&self.train.outcome_window_ms) {
             let remedy = "give milliseconds, such as 1800000";
+        for (key, topic) in [
+            ("updater.late_topic", &self.updater.late_topic),
+            ("updater.dead_letter_topic", &self.updater.dead_letter_topic),
+            ("service.served_topic", &self.service.served_topic),
+        ] {
+            if !record::is_topic_name(topic) {
+                let remedy = format!("give {}", record::TOPIC_NAME);
+                return Err(Invalid::new(key, "is no name of a topic", remedy));
+            }
+        }
             return Err(Invalid::new("train.outcome_window_ms", "is out of range", remedy));
         }
         if self.train.publish_lag_ms > PUBLISH_LAG_MS_MAX {
@@ -248,3 +258,6 @@ mod tests {
         assert_eq!(beyond.key, "train.publish_lag_ms");
     }
 }
+        let mut settings = Settings::default();
+        settings.service.served_topic = "what was served".to_owned();
+        assert_eq!(settings.check().unwrap_err().key, "service.served_topic");

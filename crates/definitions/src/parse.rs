@@ -82,6 +82,7 @@ pub fn parse(files: &[File]) -> Result<Definitions, Diagnostics> {
     }
     let known: Vec<_> =
         sources.found.into_iter().map(|(name, source)| (name, source.map(Arc::new))).collect();
+    source::check_topics(known.iter().filter_map(|(_, source)| source.as_deref()), &report);
 
     let mut groups = Named::new("group");
     for file in of_kind(Kind::Group) {

@@ -10,8 +10,12 @@ use datafusion::common::DFSchema;
 pub struct Source {
     /// Name, unique among sources.
     pub name: String,
-    /// Topic of the log.
+    /// Topic of the log, which no other source has.
     pub topic: String,
+    /// File that names the topic, as it was given.
+    pub file: String,
+    /// Line of the topic in it, from 1.
+    pub line: usize,
     /// Columns in the order of the file.
     pub columns: Vec<Column>,
     /// Index into `columns` of the stream key (the visitor of a clickstream).

@@ -7,11 +7,12 @@ use definitions::{Definitions, Lane};
 use runtime::exit::{Code, With};
 
 use super::Context;
-use crate::definition_files;
+use crate::{data, definition_files};
 
 pub(super) fn run(context: &Context, dir: Option<PathBuf>) -> anyhow::Result<()> {
     let dir = dir.unwrap_or_else(|| context.settings.definitions.clone());
     let definitions = definition_files::load(&dir)?;
+    data::topics(&definitions, &context.settings)?;
     let lanes = definitions.lanes();
     for model in &definitions.models {
         definitions.compile_model(&model.name).exit(Code::Configuration)?;

@@ -1,11 +1,13 @@
 //! `sources/*.toml`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
+use record::{TOPIC_NAME, is_topic_name};
 use toml::de::DeTable;
 
-use super::reader::{Document, Found, Section};
+use super::reader::{Document, Found, Report, Section};
 use crate::{Column, ColumnType, Source, suggest};
 
 /// Columns that a source may have.
@@ -28,7 +30,7 @@ pub(super) fn read(
 }
 
 fn read_head(head: Section<'_, '_, '_>, name: &str, columns: Vec<Column>) -> Option<Source> {
-    let topic = head.need_text("topic");
+    let topic = head.need_text("topic").filter(|topic| check_topic(&head, *topic));
     let format = head.need_text("format");
     if let Some(format) = format
         && format.value != "json"
@@ -45,6 +47,7 @@ fn read_head(head: Section<'_, '_, '_>, name: &str, columns: Vec<Column>) -> Opt
     let allowed_lateness = head.need_duration("allowed_lateness", true);
     let max_future = head.need_duration("max_future", true);
     let earliest = head.need_time("earliest");
+    let file = head.document.path().to_owned();
     head.finish();
     let fields: Vec<Field> = columns
         .iter()
@@ -54,6 +57,8 @@ fn read_head(head: Section<'_, '_, '_>, name: &str, columns: Vec<Column>) -> Opt
     Some(Source {
         name: name.to_owned(),
         topic: topic?.value.to_owned(),
+        file,
+        line: topic?.line,
         key: key?,
         event_time: event_time?,
         event_id: event_id?,
@@ -63,6 +68,32 @@ fn read_head(head: Section<'_, '_, '_>, name: &str, columns: Vec<Column>) -> Opt
         schema: Arc::new(Schema::new(fields)),
         columns,
     })
+}
+
+/// Reports what no log could create.
+fn check_topic(head: &Section<'_, '_, '_>, topic: Found<&str>) -> bool {
+    let good = is_topic_name(topic.value);
+    if !good {
+        let message = format!("`topic` is {:?}; expected {TOPIC_NAME}", topic.value);
+        head.mistake(topic.line, message);
+    }
+    good
+}
+
+/// Reports a topic that two sources name: each would take the other's records for its own.
+pub(super) fn check_topics<'a>(sources: impl Iterator<Item = &'a Source>, report: &Report) {
+    let mut taken: BTreeMap<&str, &Source> = BTreeMap::new();
+    for source in sources {
+        let first = *taken.entry(&source.topic).or_insert(source);
+        if first.name == source.name {
+            continue;
+        }
+        let message = format!(
+            "the topic `{}` is that of source `{}` ({}:{}) already; expected one of its own",
+            source.topic, first.name, first.file, first.line
+        );
+        Document::new(&source.file, "", report).mistake(source.line, message, None);
+    }
 }
 
 /// A column that every record must have, of one type.

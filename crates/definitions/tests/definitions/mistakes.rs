@@ -35,6 +35,18 @@ fn each_mistake_is_found_where_it_is() {
         ),
         (
             CLICKS,
+            "topic = \"clickstream\"",
+            "topic = \"click stream\"",
+            "sources/clickstream.toml:4: `topic` is \"click stream\"; expected 1 to 249 of a-z A-Z 0-9 . _ -",
+        ),
+        (
+            CLICKS,
+            "topic = \"clickstream\"",
+            "topic = \"catalog\"",
+            "sources/clickstream.toml:4: the topic `catalog` is that of source `catalog` (sources/catalog.toml:4) already; expected one of its own",
+        ),
+        (
+            CLICKS,
             "\"json\"",
             "\"avro\"",
             "sources/clickstream.toml:5: unknown format \"avro\"; expected \"json\"",

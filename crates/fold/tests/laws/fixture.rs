@@ -61,6 +61,8 @@ pub(super) fn source() -> Arc<Source> {
     Arc::new(Source {
         name: "clickstream".into(),
         topic: "clickstream".into(),
+        file: "sources/clickstream.toml".into(),
+        line: 4,
         columns: vec![
             column("event_id", ColumnType::String, false),
             column("event_time", ColumnType::Timestamp, false),
