@@ -114,8 +114,8 @@ pub enum Error {
     },
     /// Trained with other inputs.
     #[error(
-        "bundle {bundle} has the inputs {found:?}, the definitions have {expected:?}; train again \
-         (`twofold train`)"
+        "bundle {bundle} has the inputs {}, the definitions have {}; train again (`twofold train`)",
+        .found.join(", "), .expected.join(", ")
     )]
     Inputs {
         /// The bundle.

@@ -46,7 +46,7 @@ pub enum Error {
         what: String,
     },
     /// No such bundle.
-    #[error("no bundle {wanted}; there are {known:?} (`twofold models list`)")]
+    #[error("no bundle {wanted}; {} (`twofold models list`)", there_are(.known))]
     Unknown {
         /// What was asked for.
         wanted: String,
@@ -59,6 +59,14 @@ pub enum Error {
     /// Nothing was published.
     #[error("no active bundle; train one with `twofold train`")]
     NoActive,
+}
+
+/// What there is to choose from.
+fn there_are(known: &[String]) -> String {
+    match known.is_empty() {
+        true => "there are none".to_owned(),
+        false => format!("there are {}", known.join(", ")),
+    }
 }
 
 /// The pointer.

@@ -23,7 +23,7 @@ pub enum Error {
     #[error("not a whole safetensors file ({0})")]
     Damaged(String),
     /// A tensor that the manifest implies is not there.
-    #[error("tensor `{name}` is missing; the file has {found:?}")]
+    #[error("tensor `{name}` is missing; the file has {}", listed(.found))]
     Missing {
         /// The tensor's name.
         name: String,
@@ -34,7 +34,7 @@ pub enum Error {
     #[error("tensor `{0}` is not one that this model has")]
     Unknown(String),
     /// Another shape than the manifest implies.
-    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}")]
+    #[error("tensor `{name}` is {}, expected {}", shape(.found), shape(.expected))]
     Shape {
         /// The tensor's name.
         name: String,
@@ -59,6 +59,15 @@ pub enum Error {
         /// Place in row-major order.
         at: usize,
     },
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// `3 × 4`.
+fn shape(lengths: &[usize]) -> String {
+    lengths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ")
 }
 
 /// Canonical bytes: tensors in the order of their names.
@@ -88,7 +97,7 @@ pub(crate) fn decode(
             return Err(Error::Missing { name: name.clone(), found });
         };
         if view.dtype() != Dtype::F32 {
-            return Err(Error::Type { name: name.clone(), found: format!("{:?}", view.dtype()) });
+            return Err(Error::Type { name: name.clone(), found: view.dtype().to_string() });
         }
         if view.shape() != shape {
             let found = view.shape().to_vec();

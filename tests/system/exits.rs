@@ -190,6 +190,20 @@ fn missing_data_ends_with_65() {
 }
 
 #[test]
+fn what_goes_wrong_is_said_once_and_without_colours() {
+    let twofold = Twofold::new();
+    let mut command = twofold.command(&["import", "taobao", "missing.csv"]);
+    let said = text(&command.env_remove("NO_COLOR").output().unwrap().stderr);
+    assert_eq!(said.matches("os error 2").count(), 1, "{said}");
+    let said = text(&twofold.output(&["--config", "missing.toml", "status"]).stderr);
+    assert_eq!(said.matches("os error 2").count(), 1, "{said}");
+    let file = twofold.file("shop.csv", "what is this\n");
+    let mut command = twofold.command(&["import", "taobao", file.to_str().unwrap()]);
+    let said = text(&command.env_remove("NO_COLOR").output().unwrap().stderr);
+    assert!(said.contains("malformed") && !said.contains('\u{1b}'), "{said:?}");
+}
+
+#[test]
 fn help_is_no_error() {
     assert!(Twofold::new().output(&["--help"]).status.success());
 }

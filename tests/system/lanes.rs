@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::twofold::Twofold;
+use crate::twofold::{Twofold, text};
 
 const EVENTS: &str = "SessionId\tItemId\tTime\n\
     1\ta\t1396300000.5\n1\tb\t1396300100.5\n2\ta\t1396300200.5\n2\tc\t1396300300.5\n3\tb\t1396300400.5\n";
@@ -44,4 +44,27 @@ fn a_changed_definition_is_bootstrapped_to_what_a_fresh_start_gives() {
     fresh.json(&import);
     fresh.json(&["update", "--drain"]);
     assert_eq!(digests(&fresh), after);
+}
+
+#[test]
+fn lanes_are_listed_and_removed_by_name() {
+    let twofold = Twofold::new();
+    let said = |arguments: &[&str]| {
+        let output = twofold.output(arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert_eq!(
+        said(&["lanes", "list"]),
+        "the store has no lanes yet: `twofold update` makes them\n"
+    );
+    let file = twofold.file("events.txt", EVENTS);
+    twofold.json(&["import", "yoochoose", file.to_str().unwrap()]);
+    twofold.json(&["update", "--drain"]);
+    let listed = said(&["lanes", "list"]);
+    let line = listed.lines().find(|line| line.contains("clickstream by visitor")).unwrap();
+    let id = line.split(' ').next().unwrap();
+    let removed = said(&["lanes", "remove", id]);
+    assert!(removed.contains(id) && removed.contains("clickstream by visitor"), "{removed}");
+    assert!(!said(&["lanes", "list"]).contains(id));
 }

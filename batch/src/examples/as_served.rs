@@ -165,13 +165,23 @@ pub async fn assemble(
     if tally.is_empty() {
         std::fs::remove_dir_all(&aside).map_err(Error::io(&aside))?;
         return Err(Error::Missing {
-            what: format!("no response can be learned from: {:?}", counted.skipped),
+            what: nothing_learned(&counted),
             remedy: "serve more, and wait until the outcomes' window is closed",
         });
     }
     let made = Made { clock: "as_served", model: &model.model, towers, left_out: left_out as u64 };
     let manifest = tally.manifest(&made, None, writer.close()?);
     Ok((finish(root, &aside, manifest)?, counted))
+}
+
+/// Why there is no example, by reason.
+fn nothing_learned(counted: &parity::Report) -> String {
+    let reasons: Vec<String> =
+        counted.skipped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    match reasons.is_empty() {
+        true => "no response can be learned from: there is none on record".to_owned(),
+        false => format!("no response can be learned from: skipped {}", reasons.join(", ")),
+    }
 }
 
 /// The last `as_of` whose window is closed in every partition that has events.

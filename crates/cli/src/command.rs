@@ -21,6 +21,7 @@ mod update;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::io::IsTerminal as _;
 
 use definitions::Definitions;
 use embedded::Missing;

@@ -1,5 +1,7 @@
 //! Golden examples: events in, feature values out, written beside the definition that they explain.
 
+use std::fmt;
+
 use record::{AppendTime, EventTime};
 
 /// One example of one group, from a `*.examples.toml`. `twofold check` folds the events and compares.
@@ -56,4 +58,31 @@ pub enum Expected {
     },
     /// An array of `{ item, at, tag }`, oldest first.
     Sequence(Vec<(String, EventTime, String)>),
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("{ null = true }"),
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Float(value) => write!(f, "{value:?}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Text(value) => write!(f, "{value:?}"),
+            Self::Map { entries, complete } => {
+                let entries: Vec<String> =
+                    entries.iter().map(|(key, count)| format!("{key:?} = {count}")).collect();
+                let entries = format!("{{ {} }}", entries.join(", "));
+                match complete {
+                    true => f.write_str(&entries),
+                    false => write!(f, "{{ entries = {entries}, complete = false }}"),
+                }
+            }
+            Self::Sequence(events) => {
+                let event = |(item, at, tag): &(String, EventTime, String)| {
+                    format!("{{ item = {item:?}, at = {}, tag = {tag:?} }}", at.0)
+                };
+                write!(f, "[{}]", events.iter().map(event).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub fn differences(definitions: &Definitions, example: &Example) -> Vec<String> 
         match index.map(|index| &values[index]) {
             Some(value) if matches(value, expected) => {}
             Some(value) => {
-                differences.push(format!("`{name}` is {value:?}; expected {expected:?}"));
+                differences.push(format!("`{name}` is {}; expected {expected}", shown(value)));
             }
             None => differences.push(format!("there is no feature `{name}`")),
         }
@@ -74,6 +74,26 @@ fn fold(lane: &Arc<Lane>, example: &Example) -> (Vec<Value>, Vec<String>) {
     };
     let at = read_time(example.as_of, &entity, [state.head().watermark]);
     (entity.values(lane, at, None), refused)
+}
+
+/// As an example would write it.
+fn shown(value: &Value) -> String {
+    let value = match value {
+        Value::Null => Expected::Null,
+        Value::Int(value) => Expected::Int(*value),
+        Value::Float(value) => Expected::Float(*value),
+        Value::Bool(value) => Expected::Bool(*value),
+        Value::Text(value) => Expected::Text(value.to_string()),
+        Value::Map { entries, complete } => {
+            let entries = entries.iter().map(|(key, count)| (key.to_string(), *count)).collect();
+            Expected::Map { entries, complete: *complete }
+        }
+        Value::Sequence(seen) => Expected::Sequence(
+            seen.iter().map(|s| (s.item.to_string(), s.at, s.tag.to_string())).collect(),
+        ),
+        Value::Vector(elements) => return format!("a vector of {} elements", elements.len()),
+    };
+    value.to_string()
 }
 
 fn matches(value: &Value, expected: &Expected) -> bool {

@@ -70,13 +70,19 @@ pub fn code(error: &anyhow::Error) -> Code {
     }
 }
 
-/// The error as a person reads it: its causes, outermost first, without the marks of [`With::exit`].
+/// The error as a person reads it: its causes, outermost first, without the marks of [`With::exit`]. An error
+/// may name its cause in its own text, as it must where it is shown alone; each is said once.
 #[must_use]
 pub fn message(error: &anyhow::Error) -> String {
     let marks: Vec<String> =
         error.downcast_ref::<Kind>().map(ToString::to_string).into_iter().collect();
-    let causes = error.chain().map(ToString::to_string).filter(|cause| !marks.contains(cause));
-    let text = causes.collect::<Vec<_>>().join(": ");
+    let mut said: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !marks.contains(&cause) && !said.last().is_some_and(|before| before.contains(&cause)) {
+            said.push(cause);
+        }
+    }
+    let text = said.join(": ");
     if text.is_empty() { error.to_string() } else { text }
 }
 
@@ -92,6 +98,19 @@ mod tests {
         let error = marked.context("importing shop.csv").unwrap_err();
         assert_eq!(code(&error), Code::Data);
         assert_eq!(message(&error), "importing shop.csv: line 3 is torn");
+    }
+
+    #[test]
+    fn a_cause_that_is_named_already_is_not_said_again() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{path}: {source}; free some space")]
+        struct Io {
+            path: &'static str,
+            source: std::io::Error,
+        }
+        let error = Io { path: "/data", source: std::io::Error::other("disk full") };
+        let error = anyhow::Error::new(error).context("archiving");
+        assert_eq!(message(&error), "archiving: /data: disk full; free some space");
     }
 
     #[test]

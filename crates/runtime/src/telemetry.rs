@@ -60,13 +60,15 @@ impl Settings {
     }
 }
 
-/// Opens the process's log on stderr.
+/// Opens the process's log on stderr; `colour`: for a terminal whose reader does not object.
 ///
 /// # Errors
 /// A filter that cannot be parsed, or a second call.
-pub fn init(settings: &Settings) -> Result<(), Error> {
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(settings.check()?).with_writer(std::io::stderr);
+pub fn init(settings: &Settings, colour: bool) -> Result<(), Error> {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(settings.check()?)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour);
     let opened = match settings.format {
         Format::Human => builder.with_target(false).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),

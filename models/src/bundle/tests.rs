@@ -137,7 +137,7 @@ fn another_definition_and_other_inputs_are_refused_by_name() {
     let error = Bundle::load(&dir, &Expectation { inputs, ..expected }).unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, Error::Inputs { .. }), "{text}");
-    assert!(text.contains("\"b\"") && text.contains("\"c\""), "{text}");
+    assert!(text.contains("inputs a, b, noise") && text.contains("have a, c, noise"), "{text}");
 }
 
 #[test]

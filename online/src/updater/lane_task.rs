@@ -210,7 +210,8 @@ impl LaneTask {
         let snapshot =
             retry(context, "reloading a head", || context.store.read(lane, partition, &[])).await?;
         let head = decode(&self.lane, partition, snapshot.head.as_ref())?;
-        tracing::warn!(%lane, %partition, had = ?self.stored, stored = ?head.as_ref().map(|h| h.next), "the store moved: replaying");
+        let (had, stored) = (self.stored.map(|at| at.0), head.as_ref().map(|head| head.next.0));
+        tracing::warn!(%lane, %partition, had, stored, "the store moved: replaying");
         self.stored = head.as_ref().map(|head| head.next);
         let start = head.unwrap_or_else(|| Head::start(self.topic.log));
         self.fold = LanePartition::new(Arc::clone(&self.lane), partition, start);

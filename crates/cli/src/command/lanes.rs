@@ -29,6 +29,9 @@ pub(super) async fn run(context: Context, command: LanesCommand) -> anyhow::Resu
             let row = |id: &LaneId| Row { id: id.to_string(), of: of(id) };
             let rows: Vec<Row> = stored.iter().map(row).collect();
             context.output.result(&serde_json::json!({ "lanes": &rows }), || {
+                if rows.is_empty() {
+                    return "the store has no lanes yet: `twofold update` makes them".to_owned();
+                }
                 let line = |row: &Row| {
                     format!("{}  {}", row.id, row.of.as_deref().unwrap_or("of other definitions"))
                 };
@@ -43,8 +46,11 @@ pub(super) async fn run(context: Context, command: LanesCommand) -> anyhow::Resu
             data.store.remove(*lane).await?;
             let removed = serde_json::json!({ "removed": &id, "of": of(lane) });
             context.output.result(&removed, || match of(lane) {
-                Some(of) => format!("{of}: removed; the next update folds the log again"),
-                None => "removed".to_owned(),
+                Some(of) => format!(
+                    "removed lane {id} ({of}): the next `twofold update` or `up` folds the log into it \
+                     again"
+                ),
+                None => format!("removed lane {id}, which was of other definitions"),
             })
         }
     }

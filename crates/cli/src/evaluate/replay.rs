@@ -160,12 +160,14 @@ async fn list(
     let visitor = request.visitor_id.clone();
     let answer = client.recommend(request).await?.into_inner();
     let tier = answer.tier();
+    let mut causes: Vec<String> =
+        answer.degradations.iter().map(|d| format!("{}: {}", d.stage, d.cause)).collect();
+    causes.extend(answer.stale.then(|| "stale".to_owned()));
     anyhow::ensure!(
-        tier == expected && answer.degradations.is_empty() && !answer.stale,
-        "the answer for {visitor} is degraded (tier {}, stale {}, {:?}): an evaluation must not be",
+        tier == expected && causes.is_empty(),
+        "the answer for {visitor} is degraded ({}; {}): an evaluation must not be",
         tier.as_str_name(),
-        answer.stale,
-        answer.degradations
+        if causes.is_empty() { "no stage says why".to_owned() } else { causes.join(", ") }
     );
     Ok(answer.items.into_iter().map(|item| item.item_id).collect())
 }
