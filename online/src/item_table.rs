@@ -25,6 +25,7 @@ mod version;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use documented::Documented;
 use record::{EventTime, LaneId, Partition};
 use runtime::settings::Invalid;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub use self::refresher::Refresher;
 pub use self::version::{LaneRead, Row, Version};
 
 /// The table's bounds and freshness.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How long a change waits at most for a version that shows it, in milliseconds.

@@ -251,3 +251,21 @@ fn a_reader_that_has_gone_ends_the_command_quietly() {
     assert!(output.status.success(), "{output:?}");
     assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn the_settings_that_are_listed_are_a_settings_file() {
+    let twofold = Twofold::new();
+    twofold.file("twofold.toml", "partitions = 7\n[service]\ncursor_key = \"hush\"\n");
+    let listed = twofold.output(&with(&["settings"]));
+    let listed = text(&listed.stdout);
+    assert!(listed.contains("partitions = 7"), "{listed}");
+    assert!(listed.contains("# Set by twofold.toml:1; default: 4"), "{listed}");
+    assert!(listed.contains("cursor_key") && !listed.contains("hush"), "{listed}");
+    twofold.file("listed.toml", &listed);
+    let again = twofold.json(&["--config", "listed.toml", "settings"]);
+    let settings = again["settings"].as_array().unwrap();
+    let partitions = settings.iter().find(|entry| entry["key"] == "partitions").unwrap();
+    assert_eq!((&partitions["value"], &partitions["default"]), (&7.into(), &4.into()));
+    assert_eq!(partitions["variable"], "TWOFOLD_PARTITIONS");
+    assert!(settings.iter().all(|entry| !entry["doc"].as_str().unwrap().is_empty()));
+}

@@ -30,7 +30,7 @@ pub(crate) struct Global {
     /// Online store: `embedded`, or redis://HOST:PORT, redis+cluster://HOST:PORT
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
-    /// Settings file (TOML); the environment (TWOFOLD_…) and flags go over it
+    /// Settings file (TOML); the environment (TWOFOLD_…) and flags go over it; `twofold settings` lists all
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The last line on stdout is one JSON object
@@ -60,6 +60,8 @@ pub(crate) enum Command {
         /// Directory [default: --definitions]
         dir: Option<PathBuf>,
     },
+    /// Every setting with its meaning and value, as a settings file
+    Settings,
     /// Put data sets into the log
     Import(ImportArgs),
     /// Create or list topics

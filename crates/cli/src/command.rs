@@ -13,15 +13,16 @@ mod lanes;
 mod models;
 pub(crate) mod parity;
 mod serve;
+mod settings;
 pub(crate) mod status;
 pub(crate) mod topics;
 pub(crate) mod train;
 mod update;
 
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::io::IsTerminal as _;
 
 use definitions::Definitions;
 use embedded::Missing;
@@ -34,7 +35,7 @@ use crate::data::{Data, Opening};
 use crate::definition_files;
 use crate::follower::Follower;
 use crate::output::Output;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 
 /// What every command starts from.
 #[derive(Clone)]
@@ -89,14 +90,17 @@ impl Context {
 
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
-    let settings = settings::load(&cli.global)?.settings;
-    runtime::telemetry::init(&settings.telemetry)?;
+    let loaded = crate::settings::load(&cli.global)?;
+    let settings = loaded.settings.clone();
+    let colour = !cli.global.no_color && std::io::stderr().is_terminal();
+    runtime::telemetry::init(&settings.telemetry, colour)?;
     let output = Output::new(cli.global.json, cli.global.no_color);
     let (clock, follower) = (Clock::system(), Follower::Here);
     let context = Context { global: cli.global, settings, output, clock, follower };
     let ask = |context, request| block_on(admin::run(context, request));
     match cli.command {
         Command::Check { dir } => check::run(&context, dir),
+        Command::Settings => settings::run(output, &loaded),
         Command::Import(args) => ask(context, Request::Import(args.absolute()?)),
         Command::Archive => ask(context, Request::Archive),
         Command::Backfill => block_on(backfill::run(context)),

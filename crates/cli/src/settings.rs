@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use documented::Documented;
 use online_store::{RedisSettings, RedisSettingsError};
-
 use runtime::exit::{Code, With};
-use runtime::settings::{Invalid, Layers, Loaded, environment};
+use runtime::settings::{Invalid, Layers, Loaded, Section, environment};
 use runtime::telemetry;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub(crate) const EMBEDDED: &str = "embedded";
 pub(crate) const DEFINITIONS: &str = "./feature-definitions";
 
 /// Everything that can be set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Data directory.
@@ -29,20 +29,28 @@ pub(crate) struct Settings {
     pub(crate) log: String,
     /// Online store: `embedded`, `redis://…` or `redis+cluster://…`.
     pub(crate) store: String,
+    /// How Kafka is used, where it is the log.
     pub(crate) kafka: Kafka,
     /// Partitions of a topic that is created.
     pub(crate) partitions: u32,
+    /// How the log of the process is written.
     pub(crate) telemetry: telemetry::Settings,
+    /// The updater's bounds.
     pub(crate) updater: online::updater::Settings,
+    /// The item table's bounds and freshness.
     pub(crate) item_table: online::item_table::Settings,
+    /// What shapes answers, and the bounds of everything that waits.
     pub(crate) service: online::service::Settings,
+    /// What a training of the retriever can be told.
     pub(crate) retriever: models::retriever::Settings,
+    /// What a training of the ranker can be told.
     pub(crate) ranker: models::ranker::Settings,
+    /// What a training learns from.
     pub(crate) train: Train,
 }
 
 /// What a training learns from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Train {
     /// Share of the events that the ranker learns from, the last ones by whole days; the retriever
@@ -61,7 +69,7 @@ pub(crate) struct Train {
 const PUBLISH_LAG_MS_MAX: u64 = 30 * 86_400_000;
 
 /// How Kafka is used, where it is the log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Kafka {
     /// Properties for librdkafka as they are: TLS, SASL, compression.
@@ -182,14 +190,6 @@ impl Settings {
         if !(1..=1024).contains(&self.partitions) {
             return Err(Invalid::new("partitions", "is out of range", "give 1 to 1024"));
         }
-        if let Err(error) = self.telemetry.check() {
-            return Err(Invalid::new("telemetry.filter", error.to_string(), "write `info`"));
-        }
-        if !(self.train.ranker_share > 0.0 && self.train.ranker_share < 1.0) {
-            return Err(Invalid::new("train.ranker_share", "is out of range", "give 0.5"));
-        }
-        if !(1..=i64::MAX as u64 / 1_000_000).contains(&self.train.outcome_window_ms) {
-            let remedy = "give milliseconds, such as 1800000";
         for (key, topic) in [
             ("updater.late_topic", &self.updater.late_topic),
             ("updater.dead_letter_topic", &self.updater.dead_letter_topic),
@@ -200,6 +200,14 @@ impl Settings {
                 return Err(Invalid::new(key, "is no name of a topic", remedy));
             }
         }
+        if let Err(error) = self.telemetry.check() {
+            return Err(Invalid::new("telemetry.filter", error.to_string(), "write `info`"));
+        }
+        if !(self.train.ranker_share > 0.0 && self.train.ranker_share < 1.0) {
+            return Err(Invalid::new("train.ranker_share", "is out of range", "give 0.5"));
+        }
+        if !(1..=i64::MAX as u64 / 1_000_000).contains(&self.train.outcome_window_ms) {
+            let remedy = "give milliseconds, such as 1800000";
             return Err(Invalid::new("train.outcome_window_ms", "is out of range", remedy));
         }
         if self.train.publish_lag_ms > PUBLISH_LAG_MS_MAX {
@@ -211,6 +219,19 @@ impl Settings {
         self.service.check()
     }
 }
+
+/// The settings' documentation, a section each; "" is what stands before all sections.
+pub(crate) const SECTIONS: [Section; 9] = [
+    ("", Settings::FIELDS),
+    ("kafka", Kafka::FIELDS),
+    ("telemetry", telemetry::Settings::FIELDS),
+    ("updater", online::updater::Settings::FIELDS),
+    ("item_table", online::item_table::Settings::FIELDS),
+    ("service", online::service::Settings::FIELDS),
+    ("retriever", models::retriever::Settings::FIELDS),
+    ("ranker", models::ranker::Settings::FIELDS),
+    ("train", Train::FIELDS),
+];
 
 /// Reads the layers.
 pub(crate) fn load(global: &Global) -> anyhow::Result<Loaded<Settings>> {
@@ -237,6 +258,30 @@ pub(crate) fn load(global: &Global) -> anyhow::Result<Loaded<Settings>> {
 mod tests {
     use super::*;
 
+    /// A setting that nobody lists, or a section that is no more.
+    #[test]
+    fn every_setting_is_listed_with_its_meaning() {
+        fn keys(prefix: &str, value: &toml::Value, found: &mut Vec<String>) {
+            match value {
+                toml::Value::Table(table) if !table.is_empty() => {
+                    for (name, value) in table {
+                        let key = [prefix, name].join(if prefix.is_empty() { "" } else { "." });
+                        keys(&key, value, found);
+                    }
+                }
+                _ => found.push(prefix.to_owned()),
+            }
+        }
+        let loaded = Layers::default().load(Settings::check).unwrap();
+        let listing = loaded.listing(&SECTIONS, |_, _| false).unwrap();
+        let mut listed: Vec<String> = listing.into_iter().map(|entry| entry.key).collect();
+        let mut all = Vec::new();
+        keys("", &toml::Value::try_from(Settings::default()).unwrap(), &mut all);
+        listed.sort();
+        all.sort();
+        assert_eq!(listed, all);
+    }
+
     #[test]
     fn defaults_pass_and_adapters_are_named_by_their_urls() {
         assert_eq!(Settings::default().check(), Ok(()));
@@ -249,6 +294,9 @@ mod tests {
         assert_eq!(with("kafka://a", "embedded"), Err("log".to_owned()));
         assert_eq!(with("embeded", "embedded"), Err("log".to_owned()));
         assert_eq!(with("embedded", "memcached://c"), Err("store".to_owned()));
+        let mut settings = Settings::default();
+        settings.service.served_topic = "what was served".to_owned();
+        assert_eq!(settings.check().unwrap_err().key, "service.served_topic");
         let lag = |publish_lag_ms| Settings {
             train: Train { publish_lag_ms, ..Train::default() },
             ..Settings::default()
@@ -258,6 +306,3 @@ mod tests {
         assert_eq!(beyond.key, "train.publish_lag_ms");
     }
 }
-        let mut settings = Settings::default();
-        settings.service.served_topic = "what was served".to_owned();
-        assert_eq!(settings.check().unwrap_err().key, "service.served_topic");

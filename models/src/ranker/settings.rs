@@ -1,9 +1,10 @@
 //! What a training of the ranker can be told.
 
+use documented::Documented;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`super::Ranker::fit`]; the defaults suit some ten thousand positions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Seed of the first weights and of the order of positions.

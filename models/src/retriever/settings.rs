@@ -1,9 +1,10 @@
 //! What a training of the retriever can be told.
 
+use documented::Documented;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`super::Retriever::fit`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Seed of the first weights, of the order of positions and of the sampled items.

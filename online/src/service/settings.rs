@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use candidate_pipeline::Caps;
+use documented::Documented;
 use runtime::settings::Invalid;
 use serde::{Deserialize, Serialize};
 
 /// Settings of the service, section `service`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Model definition whose sources and inputs are used.

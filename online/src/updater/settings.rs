@@ -1,10 +1,11 @@
 use std::time::Duration;
 
+use documented::Documented;
 use runtime::settings::Invalid;
 use serde::{Deserialize, Serialize};
 
 /// The updater's bounds. Every one has a name, so that nothing it holds can grow unseen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Records of a micro-batch at most; fewer are taken at once when fewer are there.

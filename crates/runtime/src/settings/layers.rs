@@ -23,7 +23,7 @@ pub struct Layers {
 pub struct Loaded<T> {
     /// The settings.
     pub settings: T,
-    origins: BTreeMap<String, Origin>,
+    pub(super) origins: BTreeMap<String, Origin>,
 }
 
 impl Layers {
@@ -74,7 +74,7 @@ impl Layers {
         check: impl FnOnce(&T) -> Result<(), Invalid>,
     ) -> Result<Loaded<T>, Error> {
         let template = Value::try_from(T::default()).map_err(|e| Error::Build(e.to_string()))?;
-        let mut merged = Merged { value: template, origins: BTreeMap::new() };
+        let mut merged = Merged::new(template);
         if let Some((path, text)) = &self.file {
             for leaf in file::leaves(path, text)? {
                 merged.set_value(
@@ -105,7 +105,7 @@ impl Layers {
         for (flag, key, text) in &self.flags {
             merged.set_text(Origin::Flag(flag.clone()), key, text)?;
         }
-        let Merged { value, origins } = merged;
+        let Merged { value, origins, .. } = merged;
         let settings: T = value.try_into().map_err(|error: toml::de::Error| {
             let origin = origins.values().next_back().cloned().unwrap_or(Origin::Default);
             Error::Invalid {
@@ -139,9 +139,35 @@ impl<T> Loaded<T> {
 struct Merged {
     value: Value,
     origins: BTreeMap<String, Origin>,
+    /// Tables that are empty by default: whoever sets them names the keys, and the values are text.
+    open: Vec<String>,
 }
 
 impl Merged {
+    fn new(template: Value) -> Self {
+        fn walk(prefix: &str, value: &Value, open: &mut Vec<String>) {
+            let Value::Table(table) = value else { return };
+            if table.is_empty() {
+                open.push(prefix.to_owned());
+            }
+            for (name, value) in table {
+                walk(&file::join(prefix, name), value, open);
+            }
+        }
+        let mut open = Vec::new();
+        walk("", &template, &mut open);
+        Self { value: template, origins: BTreeMap::new(), open }
+    }
+
+    /// A place for a key of an open table, made if need be; `None`: the key is of none.
+    fn open_slot(&mut self, key: &str) -> Option<&mut Value> {
+        let is_in = |open: &&String| key.strip_prefix(*open).is_some_and(|k| k.starts_with('.'));
+        let open = self.open.iter().find(is_in)?;
+        let name = &key[open.len() + 1..];
+        let table = open.split('.').try_fold(&mut self.value, |value, name| value.get_mut(name))?;
+        Some(table.as_table_mut()?.entry(name).or_insert_with(|| Value::String(String::new())))
+    }
+
     fn keys(&self) -> Vec<String> {
         fn walk(prefix: &str, value: &Value, keys: &mut Vec<String>) {
             match value {
@@ -182,7 +208,11 @@ impl Merged {
     }
 
     fn set_value(&mut self, origin: Origin, key: &str, value: Value) -> Result<(), Error> {
-        let slot = self.slot(&origin, key)?;
+        let is_open = self.open_slot(key).is_some();
+        let slot = match is_open {
+            true => self.open_slot(key).expect("it was there just now"),
+            false => self.slot(&origin, key)?,
+        };
         let found = format!("{value} ({})", value.type_str());
         match scalar::fit(value, slot) {
             Some(value) => *slot = value,

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::super::{Section, to_toml};
 use super::*;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -7,6 +8,7 @@ use super::*;
 struct Settings {
     data: String,
     updater: Updater,
+    properties: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,7 +21,8 @@ struct Updater {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { data: "./twofold-data".to_owned(), updater: Updater::default() }
+        let (updater, properties) = Default::default();
+        Self { data: "./twofold-data".to_owned(), updater, properties }
     }
 }
 
@@ -103,4 +106,52 @@ fn broken_toml_is_named_with_its_line() {
     assert!(error.clone().unwrap_err().starts_with("a.toml:2: "), "{error:?}");
     let error = Layers::default().read_file(Path::new("/nowhere/a.toml")).unwrap_err().to_string();
     assert!(error.contains("/nowhere/a.toml") && error.contains("--config"), "{error}");
+}
+
+#[test]
+fn a_table_that_is_empty_by_default_takes_any_key() {
+    let text = "[properties]\n\"security.protocol\" = \"SSL\"\nssl.ca.location = \"/ca\"\n";
+    let loaded = load(Layers::default().file(Path::new("a.toml"), text)).unwrap();
+    let expected = [("security.protocol", "SSL"), ("ssl.ca.location", "/ca")];
+    let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(loaded.settings.properties, BTreeMap::from(expected));
+    let text = "[properties]\nretries = 3\n";
+    let error = load(Layers::default().file(Path::new("a.toml"), text)).unwrap_err();
+    assert!(
+        error.starts_with("a.toml:2: `properties.retries` is 3 (integer), expected text"),
+        "{error}"
+    );
+}
+
+const SECTIONS: [Section; 2] = [
+    ("", &[("data", &[" Where it", " lies."]), ("updater", &["-"]), ("properties", &[" More."])]),
+    ("updater", &[("batch_records", &[" Rows."]), ("share", &[" Part."]), ("eager", &[" Soon."])]),
+];
+
+#[test]
+fn a_listing_is_a_file_that_changes_nothing() {
+    let loaded = load(layers()).unwrap();
+    let listing = loaded.listing(&SECTIONS, |_, _| false).unwrap();
+    let text = to_toml(&listing);
+    assert_eq!(
+        text,
+        "# Where it lies.\n# Set by twofold.toml:2; default: \"./twofold-data\"\ndata = \"/srv\"\n\
+         # More.\nproperties = {}\n\n[updater]\n# Rows.\n\
+         # Set by twofold.toml:5; default: 4096\nbatch_records = 100\n\
+         # Part.\n# Set by twofold.toml:6; default: 0.5\nshare = 1.0\n# Soon.\neager = false\n"
+    );
+    let again = load(Layers::default().file(Path::new("again.toml"), text)).unwrap();
+    assert_eq!(again.settings, loaded.settings);
+    assert_eq!(listing[2].variable, "TWOFOLD_UPDATER_BATCH_RECORDS");
+}
+
+#[test]
+fn a_secret_that_is_set_is_not_listed() {
+    let loaded = load(layers()).unwrap();
+    let listing = loaded.listing(&SECTIONS, |key, _| key == "data").unwrap();
+    assert_eq!(listing[0].value, None);
+    let text = to_toml(&listing);
+    assert!(!text.contains("/srv") && text.contains("Set by twofold.toml:2"), "{text}");
+    let unset = load(Layers::default()).unwrap();
+    assert!(unset.listing(&SECTIONS, |_, _| true).unwrap()[0].value.is_some(), "a default is none");
 }
