@@ -11,6 +11,7 @@ mod fold_exec;
 mod order;
 mod run;
 mod scan;
+mod spill;
 mod spine;
 
 pub use fold_exec::FoldExec;

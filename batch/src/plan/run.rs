@@ -24,6 +24,7 @@ use futures::StreamExt as _;
 
 use super::feed::{self, Feed};
 use super::scan::{Scan, ScanExec, ScanReport};
+use super::spill::Spill;
 use super::spine::{self, SpineRow};
 use super::{FoldExec, fold_exec};
 use crate::Error;
@@ -36,7 +37,8 @@ const SPINE_BATCH: usize = 8192;
 pub struct EngineSettings {
     /// Bytes that sorts hold before they spill.
     pub memory_bytes: usize,
-    /// Where they spill to; `None`: the system's directory for temporary files.
+    /// Where they spill to, into a directory of the engine's own, which goes with it; `None`: the system's
+    /// directory for temporary files.
     pub spill_dir: Option<PathBuf>,
     /// Partitions of work at once.
     pub cores: usize,
@@ -47,6 +49,8 @@ pub struct EngineSettings {
 pub struct Engine {
     context: Arc<TaskContext>,
     cores: usize,
+    /// After the context, which has files in it.
+    _spill: Option<Arc<Spill>>,
 }
 
 /// One entry per spine row, in its order: whether the entity had any event, and the canonical bytes of
@@ -70,14 +74,15 @@ impl Engine {
         let top = NonZeroUsize::new(3).expect("three is not zero");
         let mut runtime =
             RuntimeEnvBuilder::new().with_memory_pool(Arc::new(TrackConsumersPool::new(pool, top)));
-        if let Some(dir) = &settings.spill_dir {
-            runtime = runtime.with_temp_file_path(dir);
+        let spill = settings.spill_dir.as_deref().map(Spill::claim).transpose()?;
+        if let Some(spill) = &spill {
+            runtime = runtime.with_temp_file_path(spill.path());
         }
         let runtime: Arc<RuntimeEnv> = runtime.build_arc()?;
         let cores = settings.cores.max(1);
         let config = SessionConfig::new().with_target_partitions(cores);
         let context = TaskContext::default().with_session_config(config).with_runtime(runtime);
-        Ok(Self { context: Arc::new(context), cores })
+        Ok(Self { context: Arc::new(context), cores, _spill: spill.map(Arc::new) })
     }
 
     /// The values of `lane` at the spine rows.

@@ -52,7 +52,6 @@ pub(crate) fn indexes(context: &Context) -> indexes::Store {
 /// The engine of batch jobs; sorts spill into the data directory's disk.
 pub(crate) fn engine(context: &Context) -> anyhow::Result<Engine> {
     let spill = context.existing_directory()?.join("tmp");
-    std::fs::create_dir_all(&spill)?;
     Ok(Engine::new(&EngineSettings { spill_dir: Some(spill), ..EngineSettings::default() })?)
 }
 
