@@ -33,6 +33,8 @@ pub struct History {
     pub extent: Extent,
     /// The lane's ledger over it.
     pub ledger: Ledger,
+    /// Applied events that name no item, which are not among [`History::events`].
+    pub without_item: u64,
     /// Ids that events point to.
     pub visitors: Vec<Arc<str>>,
     /// Ids that events point to.
@@ -148,6 +150,7 @@ impl History {
         let (mut visitors, mut items, mut kinds) = (Ids::default(), Ids::default(), Ids::default());
         let mut sessions = (u32::MAX, Ids::default());
         let (mut events, mut tracked) = (Vec::new(), Vec::new());
+        let mut without_item = 0;
         let each = |batch: &arrow::array::RecordBatch, first: usize| {
             let text = |n: usize| batch.column(first + n).as_string::<i32>();
             let keys = batch.column(0).as_string::<i32>();
@@ -156,6 +159,7 @@ impl History {
             let offsets = batch.column(8).as_primitive::<UInt64Type>();
             for row in 0..batch.num_rows() {
                 if text(0).is_null(row) {
+                    without_item += 1;
                     continue;
                 }
                 let visitor = visitors.place(keys.value(row));
@@ -196,7 +200,7 @@ impl History {
             let event: &Event = &events[of.event];
             (of.token, event.at, event.partition, event.offset)
         });
-        Ok(Self { lane, extent, ledger, visitors, items, kinds, events, tracked })
+        Ok(Self { lane, extent, ledger, without_item, visitors, items, kinds, events, tracked })
     }
 
     /// The events that followed from the answer with this token, in the total order.

@@ -285,7 +285,8 @@ impl Service {
     /// When the server fails.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), Error> {
         let Self { core, writer, catch_up, catalogue } = self;
-        let writer = tokio::spawn(writer.run());
+        let metrics = Arc::clone(&core.metrics);
+        let mut writer = tokio::spawn(writer.run());
         let (health, health_server) = tonic_health::server::health_reporter();
         // Ends with this call, however it ends.
         let mut followers = JoinSet::new();
@@ -329,8 +330,12 @@ impl Service {
         };
         // One of them holds the core, and with it the queue's last sender.
         followers.shutdown().await;
-        if tokio::time::timeout(DRAIN, writer).await.is_err() {
-            tracing::warn!("topic served was not written to its end in time");
+        if tokio::time::timeout(DRAIN, &mut writer).await.is_err() {
+            writer.abort();
+            // Only when it has ended does nothing change any more; that it was cut is no news.
+            let _ = writer.await;
+            let left = metrics.give_up_served();
+            tracing::warn!(left, "topic served was not written to its end in time");
         }
         Ok(result?)
     }

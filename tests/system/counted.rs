@@ -10,6 +10,7 @@ use wire::v1::recommender_client::RecommenderClient;
 use wire::v1::tracker_client::TrackerClient;
 
 use crate::trained::{trained, with};
+use crate::twofold::{Twofold, text};
 
 #[test]
 fn an_evaluation_counts_unknown_targets_and_lines_that_are_no_events() {
@@ -31,6 +32,53 @@ fn an_evaluation_counts_unknown_targets_and_lines_that_are_no_events() {
     assert_eq!(report["unknown_targets"], 1, "{report}");
     assert_eq!(report["dead_lettered"], 1, "{report}");
     assert_eq!(report["rows"][0]["positions"], 3, "{report}");
+}
+
+#[test]
+fn a_back_fill_counts_what_it_leaves_out_and_takes_away_what_a_killed_one_spilled() {
+    let mut twofold = Twofold::new();
+    let optional = "item_id = { type = \"string\", optional = true }";
+    twofold.change_definition("sources/clickstream.toml", "item_id = \"string\"", optional);
+    let event = |id: &str, minute: i64, item: &str| {
+        let at = 1_700_000_000_000_000 + minute * 60_000_000;
+        format!(r#"{{"event_id":"{id}","event_time":{at},"visitor_id":"v","kind":"view"{item}}}"#)
+    };
+    let lines = [
+        event("a", 0, r#","item_id":"x""#),
+        event("b", 1, r#","item_id":"y""#),
+        event("b", 1, r#","item_id":"y""#),
+        event("c", 2, ""),
+    ];
+    let file = twofold.file("events.jsonl", &lines.join("\n"));
+    twofold.json(&["import", "jsonl", file.to_str().unwrap()]);
+    twofold.json(&["archive"]);
+    let tmp = twofold.path("twofold-data/tmp");
+    std::fs::create_dir_all(tmp.join("spill-1-0/datafusion-x")).unwrap();
+    let report = twofold.json(&["backfill"]);
+    let ledger = serde_json::json!({ "applied": 3, "duplicate": 1, "late": 0, "dead_lettered": 0 });
+    assert_eq!(report["ledger"], ledger, "{report}");
+    assert_eq!((&report["events"], &report["without_item"]), (&2.into(), &1.into()), "{report}");
+    let left: Vec<_> = std::fs::read_dir(tmp).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["spill.lock"]);
+    let said = text(&twofold.output(&["backfill"]).stdout);
+    assert!(said.contains("of 4 records left out: 1 duplicate"), "{said}");
+    assert!(said.contains("1 without an item"), "{said}");
+}
+
+#[test]
+fn a_training_counts_the_positions_that_it_leaves_out() {
+    let (twofold, _) = trained();
+    let mut command = twofold.command(&with(&["train", "--json"]));
+    let output = command.env("TWOFOLD_RETRIEVER_POSITIONS_MAX", "50").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let fits = report["retriever"].as_array().unwrap();
+    assert_eq!(fits.len(), 2, "{report}");
+    for fit in fits {
+        let count = |name: &str| fit[name].as_u64().unwrap();
+        assert_eq!(count("positions") + count("validated"), 50, "{report}");
+        assert!(count("left_out") > 0, "{report}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

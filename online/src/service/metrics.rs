@@ -28,14 +28,15 @@ pub struct Metrics {
     pub(super) served_written: AtomicU64,
     pub(super) served_overflow: AtomicU64,
     pub(super) served_failed: AtomicU64,
+    pub(super) served_unwritten: AtomicU64,
     pub(super) track_ok: AtomicU64,
     pub(super) track_invalid: AtomicU64,
     pub(super) track_unavailable: AtomicU64,
     pub(super) expression_failures: AtomicU64,
     pub(super) candidates: AtomicU64,
     pub(super) candidates_cut: AtomicU64,
-    pub(super) tiers: Labels,
     pub(super) short: Labels,
+    pub(super) tiers: Labels,
     pub(super) degradations: Labels,
     stages: Mutex<BTreeMap<String, Histogram>>,
 }
@@ -51,14 +52,16 @@ pub struct Snapshot {
     pub unavailable: u64,
     /// Answers that did not cover the positions asked for.
     pub stale: u64,
-    /// Records written to topic `served`.
     /// Answers without an item.
     pub empty: u64,
+    /// Records written to topic `served`.
     pub served_written: u64,
     /// Records dropped because the queue was full.
     pub served_overflow: u64,
     /// Records that the log did not take.
     pub served_failed: u64,
+    /// Records that were still queued, or on their way, when the service had to end.
+    pub served_unwritten: u64,
     /// Events tracked.
     pub track_ok: u64,
     /// Events refused for good.
@@ -71,11 +74,11 @@ pub struct Snapshot {
     pub candidates: u64,
     /// Candidates that sources gave and that were not scored, because the pool was full.
     pub candidates_cut: u64,
+    /// Answers with fewer items than asked for, by each filter that left some out.
+    pub short: BTreeMap<String, u64>,
     /// Answers by tier.
     pub tiers: BTreeMap<String, u64>,
     /// Degradations by `stage: cause`.
-    /// Answers with fewer items than asked for, by each filter that left some out.
-    pub short: BTreeMap<String, u64>,
     pub degradations: BTreeMap<String, u64>,
     /// Latency by stage; `total` is the whole answer.
     pub stages: BTreeMap<String, Latency>,
@@ -110,6 +113,15 @@ impl Metrics {
         counter.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// Counts what topic `served` will never hold, once nobody writes to it any more.
+    pub(super) fn give_up_served(&self) -> u64 {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let ended = count(&self.served_written) + count(&self.served_failed);
+        let left = count(&self.served_queued).saturating_sub(ended);
+        Self::add(&self.served_unwritten, left);
+        left
+    }
+
     /// Counts a request that was not answered; one that was shed is counted where it is.
     pub(super) fn refused(&self, refusal: &Refusal) {
         match refusal {
@@ -141,19 +153,21 @@ impl Metrics {
             invalid: count(&self.invalid),
             unavailable: count(&self.unavailable),
             stale: count(&self.stale),
+            empty: count(&self.empty),
             served_written: count(&self.served_written),
             served_overflow: count(&self.served_overflow),
             served_failed: count(&self.served_failed),
+            served_unwritten: count(&self.served_unwritten),
             track_ok: count(&self.track_ok),
             track_invalid: count(&self.track_invalid),
             track_unavailable: count(&self.track_unavailable),
             expression_failures: count(&self.expression_failures),
             candidates: count(&self.candidates),
             candidates_cut: count(&self.candidates_cut),
+            short: self.short.snapshot(),
             tiers: self.tiers.snapshot(),
             degradations: self.degradations.snapshot(),
             stages: stages.iter().map(|(name, h)| (name.clone(), h.latency())).collect(),
-            empty: count(&self.empty),
         }
     }
 
@@ -164,7 +178,6 @@ impl Metrics {
 }
 
 impl Labels {
-            short: self.short.snapshot(),
     pub(super) fn add(&self, label: &str) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(label) {

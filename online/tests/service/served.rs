@@ -119,6 +119,20 @@ async fn a_log_that_refuses_is_tried_again_and_then_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_queued_when_the_service_must_end_is_counted() {
+    let world = World::start(Setup::default()).await;
+    world.served_appends.hang(true);
+    for _ in 0..3 {
+        world.recommend(ask("ann")).await.unwrap();
+    }
+    let handle = world.handle.clone();
+    let (_directory, log) = world.stop().await;
+    let counts = handle.metrics.snapshot();
+    assert_eq!((counts.served_unwritten, counts.served_written), (3, 0), "{counts:?}");
+    assert!(records(&log).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_visitor_who_was_not_read_in_time_is_on_record_as_that() {
     let world = World::start(Setup::default()).await;
     world.view("ann", &["hat1"]).await;

@@ -44,6 +44,7 @@ fn history(events: &[(u32, u32, i64, u32)]) -> History {
         lane,
         extent: Extent { log: LogId([0; 16]), ends: vec![Offset(events.len() as u64)] },
         ledger: Ledger::default(),
+        without_item: 0,
         visitors: ["v", "w"].map(Arc::from).to_vec(),
         items: ["a", "b", "c", "d"].map(Arc::from).to_vec(),
         kinds: vec![Arc::from("view")],

@@ -7,6 +7,7 @@ use batch::history::History;
 use batch::plan::{Engine, EngineSettings};
 use batch::{Records, indexes};
 use definitions::Definitions;
+use fold::Ledger;
 use record::EventTime;
 use serde::Serialize;
 
@@ -16,8 +17,12 @@ use crate::watch;
 /// What a back-fill made.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// Admitted events.
+    /// Admitted events that name an item.
     pub(crate) events: u64,
+    /// Admitted events that name none, which no sequence and no index knows.
+    pub(crate) without_item: u64,
+    /// What became of each record of the archive.
+    pub(crate) ledger: Ledger,
     /// Visitors.
     pub(crate) sequences: u64,
     /// Items.
@@ -32,9 +37,16 @@ pub(super) async fn run(context: Context) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
     let report = backfill(&context, &definitions).await?;
     context.output.result(&report, || {
+        let Ledger { duplicate, late, dead_lettered, .. } = report.ledger;
         format!(
-            "{} events of {} visitors and {} items; indexes {}",
-            report.events, report.sequences, report.items, report.indexes
+            "{} events of {} visitors and {} items; indexes {}\n  of {} records left out: {duplicate} \
+             duplicate, {late} late, {dead_lettered} dead letters, {} without an item",
+            report.events,
+            report.sequences,
+            report.items,
+            report.indexes,
+            report.ledger.read(),
+            report.without_item
         )
     })
 }
@@ -90,6 +102,8 @@ pub(crate) async fn backfill(
     let sequences = history.write_sequences(&path, EventTime(i64::MAX))?;
     Ok(Report {
         events: history.events.len() as u64,
+        without_item: history.without_item,
+        ledger: history.ledger,
         sequences,
         items: history.items.len(),
         indexes: found.digest_hex(),

@@ -35,9 +35,24 @@ pub(crate) struct Report {
     pub(crate) positions_left_out: u64,
     pub(crate) rows: u64,
     pub(crate) inputs_failed: u64,
+    /// Fits of the retriever: before the ranker's days, then on all, which is served. None where the
+    /// retriever of the active bundle is kept.
+    pub(crate) retriever: Vec<RetrieverFit>,
     /// Answers that could not be learned from, by reason.
     pub(crate) skipped: BTreeMap<&'static str, u64>,
     pub(crate) metrics: BTreeMap<String, f64>,
+}
+
+/// What one fit of the retriever learned from.
+#[derive(Debug, Serialize)]
+pub(crate) struct RetrieverFit {
+    pub(crate) what: &'static str,
+    pub(crate) items: usize,
+    pub(crate) positions: usize,
+    /// Held out to find the number of epochs.
+    pub(crate) validated: usize,
+    /// Beyond `retriever.positions_max`: the oldest.
+    pub(crate) left_out: usize,
 }
 
 pub(super) async fn run(context: Context, clock: TrainClock) -> anyhow::Result<()> {
@@ -57,14 +72,14 @@ pub(crate) async fn train(
 ) -> anyhow::Result<Report> {
     let settings = &context.settings;
     context.existing_directory()?;
-    let (made, retriever, skipped) = match clock {
+    let (made, retriever, fits, skipped) = match clock {
         TrainClock::EventTime => {
-            let (made, retriever) = event_time::assemble(context, definitions).await?;
-            (made, retriever, BTreeMap::new())
+            let (made, retriever, fits) = event_time::assemble(context, definitions).await?;
+            (made, retriever, fits, BTreeMap::new())
         }
         TrainClock::AsServed => {
             let (made, retriever, left_out) = as_served::assemble(context, definitions).await?;
-            (made, retriever, left_out.skipped)
+            (made, retriever, Vec::new(), left_out.skipped)
         }
     };
     let set = TrainingSet::open(&made.dir)
@@ -98,6 +113,7 @@ pub(crate) async fn train(
         positions_left_out: made.positions_left_out,
         rows: made.rows,
         inputs_failed: made.inputs_failed,
+        retriever: fits,
         skipped,
         metrics,
     })
@@ -110,6 +126,17 @@ impl Report {
              candidates, {} left out",
             self.bundle, self.positions, self.positions_without_target, self.positions_left_out
         );
+        if self.inputs_failed > 0 {
+            text.push_str(&format!(
+                "\n  inputs that failed and count as 0: {}",
+                self.inputs_failed
+            ));
+        }
+        for RetrieverFit { what, items, positions, validated, left_out } in &self.retriever {
+            text.push_str(&format!(
+                "\n  {what}: {items} items, {positions} positions, {validated} held out, {left_out} left out"
+            ));
+        }
         for (reason, count) in &self.skipped {
             text.push_str(&format!("\n  skipped, {reason}: {count}"));
         }
@@ -146,5 +173,38 @@ impl Embedding for Vectors {
 
     fn vector(&self, item: &str) -> Option<&[f32]> {
         self.0.vector(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_reads_what_was_left_out() {
+        let fit = RetrieverFit {
+            what: "retriever, all days",
+            items: 3,
+            positions: 40,
+            validated: 0,
+            left_out: 7,
+        };
+        let report = Report {
+            bundle: "b".to_owned(),
+            clock: TrainClock::EventTime,
+            training_set: String::new(),
+            positions: 1,
+            positions_without_target: 2,
+            positions_left_out: 3,
+            rows: 4,
+            inputs_failed: 5,
+            retriever: vec![fit],
+            skipped: [("degraded", 6)].into(),
+            metrics: BTreeMap::new(),
+        };
+        let text = report.text();
+        for said in ["2 without", "3 left out", "count as 0: 5", "7 left out", "degraded: 6"] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
     }
 }

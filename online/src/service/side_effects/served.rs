@@ -77,8 +77,9 @@ impl SideEffect<Done> for Recorder {
     }
 
     async fn run(&self, done: Arc<Done>) {
-        if self.queue.try_send(done).is_err() {
-            Metrics::add(&self.metrics.served_overflow, 1);
+        match self.queue.try_send(done) {
+            Ok(()) => Metrics::add(&self.metrics.served_queued, 1),
+            Err(_) => Metrics::add(&self.metrics.served_overflow, 1),
         }
     }
 }

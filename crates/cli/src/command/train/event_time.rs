@@ -10,15 +10,15 @@ use online::service::interest_half_life_us;
 use runtime::exit::{Code, With};
 
 use super::bar::EpochBar;
-use super::towers;
+use super::{RetrieverFit, towers};
 use crate::command::{Context, backfill};
 use crate::watch;
 
-/// Assembles the set; what comes with it is the retriever to serve.
+/// Assembles the set; what comes with it is the retriever to serve, and what both fits learned from.
 pub(super) async fn assemble(
     context: &Context,
     definitions: &Definitions,
-) -> anyhow::Result<(examples::Report, Retriever)> {
+) -> anyhow::Result<(examples::Report, Retriever, Vec<RetrieverFit>)> {
     let settings = &context.settings;
     let engine = backfill::engine(context)?;
     let (records, history) = backfill::history(context, definitions, &engine).await?;
@@ -40,7 +40,7 @@ pub(super) async fn assemble(
         of_retriever.half_life_us = served_us;
     }
     let earlier = sequences.until(spine_from.0 - 1);
-    let retriever = fit("retriever", &earlier, &of_retriever)?;
+    let (retriever, of_earlier) = fit("retriever", &earlier, &of_retriever)?;
     let of_set = examples::Settings {
         model: settings.service.model.clone(),
         spine_from,
@@ -65,16 +65,18 @@ pub(super) async fn assemble(
     // The ranker learns what a nearest vector is worth from vectors that do not know its labels.
     // Served are vectors of the same make that know every day, since the newest say most.
     let of_served = models::retriever::Settings { validation_share: 0.0, ..of_retriever };
-    let retriever = fit("retriever, all days", &sequences, &of_served)?;
-    Ok((made, retriever))
+    let (retriever, of_all) = fit("retriever, all days", &sequences, &of_served)?;
+    Ok((made, retriever, vec![of_earlier, of_all]))
 }
 
 fn fit(
-    what: &str,
+    what: &'static str,
     sequences: &Sequences,
     settings: &models::retriever::Settings,
-) -> anyhow::Result<Retriever> {
+) -> anyhow::Result<(Retriever, RetrieverFit)> {
     let mut bar = EpochBar::new(what, settings.epochs_max);
     let fitted = tokio::task::block_in_place(|| Retriever::fit(sequences, settings, &mut bar));
-    Ok(fitted.exit(Code::Data)?.0)
+    let (retriever, report) = fitted.exit(Code::Data)?;
+    let models::retriever::Report { items, trained, validated, left_out, .. } = report;
+    Ok((retriever, RetrieverFit { what, items, positions: trained, validated, left_out }))
 }
