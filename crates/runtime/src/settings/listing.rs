@@ -16,7 +16,7 @@ pub type Section = (&'static str, &'static [(&'static str, &'static [&'static st
 pub struct Entry {
     /// The key, dotted.
     pub key: String,
-    /// What it means.
+    /// What it means, in lines.
     pub doc: String,
     /// What it is if nobody sets it.
     pub default: Value,
@@ -55,7 +55,7 @@ impl<T: Serialize + Default> Loaded<T> {
                 };
                 let is_shown = value == default || !is_secret(&key, value);
                 entries.push(Entry {
-                    doc: lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" "),
+                    doc: lines.iter().map(|line| plain(line)).collect::<Vec<_>>().join("\n"),
                     default: default.clone(),
                     value: is_shown.then(|| value.clone()),
                     from: self.origin_of(&key).to_string(),
@@ -80,6 +80,11 @@ fn get<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
     key.split('.').try_fold(value, |value, name| value.get(name))
 }
 
+/// Without the links that only documentation follows.
+fn plain(line: &str) -> String {
+    line.trim().replace("[`", "`").replace("`]", "`")
+}
+
 /// A settings file that sets everything to what it is, with the meanings as comments.
 #[must_use]
 pub fn to_toml(entries: &[Entry]) -> String {
@@ -91,7 +96,9 @@ pub fn to_toml(entries: &[Entry]) -> String {
             let _ = write!(text, "\n[{of}]\n");
             section = of;
         }
-        let _ = writeln!(text, "# {}", entry.doc);
+        for line in entry.doc.lines() {
+            let _ = writeln!(text, "# {line}");
+        }
         let Entry { default, from, .. } = entry;
         let _ = match &entry.value {
             Some(value) if value == default => writeln!(text, "{name} = {value}"),

@@ -135,7 +135,7 @@ fn a_listing_is_a_file_that_changes_nothing() {
     let text = to_toml(&listing);
     assert_eq!(
         text,
-        "# Where it lies.\n# Set by twofold.toml:2; default: \"./twofold-data\"\ndata = \"/srv\"\n\
+        "# Where it\n# lies.\n# Set by twofold.toml:2; default: \"./twofold-data\"\ndata = \"/srv\"\n\
          # More.\nproperties = {}\n\n[updater]\n# Rows.\n\
          # Set by twofold.toml:5; default: 4096\nbatch_records = 100\n\
          # Part.\n# Set by twofold.toml:6; default: 0.5\nshare = 1.0\n# Soon.\neager = false\n"
