@@ -202,12 +202,16 @@ fn text(summary: &Summary, dead_letter_topic: &str) -> String {
     }
     if summary.late > 0 {
         text.push_str(
-            "\n  late: appended, but before what the log has seen already; what is there under the same \
-             id counts once, the others do not count",
+            "\n  late: appended, but they lie before what the log has seen already and will not count",
+        );
+    }
+    if summary.appended > 0 {
+        text.push_str(
+            "\n  an event that the log has already counts once; `twofold status` shows how many those are",
         );
     }
     if summary.blank > 0 {
-        text.push_str(&format!("\n  skipped: {} blank lines", summary.blank));
+        text.push_str(&format!("\n  blank lines, skipped: {}", summary.blank));
     }
     text
 }
