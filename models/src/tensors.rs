@@ -34,7 +34,7 @@ pub enum Error {
     #[error("tensor `{0}` is not one that this model has")]
     Unknown(String),
     /// Another shape than the manifest implies.
-    #[error("tensor `{name}` is {}, expected {}", shape(.found), shape(.expected))]
+    #[error("tensor `{name}` has shape {}, expected {}", shape(.found), shape(.expected))]
     Shape {
         /// The tensor's name.
         name: String,

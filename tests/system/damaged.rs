@@ -99,7 +99,7 @@ async fn parity_does_not_skip_what_is_damaged() {
 
     let indexes = files(&twofold.path("twofold-data/indexes"), "bin").pop().unwrap();
     flip(&indexes);
-    fails_with_65(&twofold, &["parity"], &[indexes.to_str().unwrap(), "twofold backfill"]);
+    fails_with_65(&twofold, &["parity"], &["indexes.bin", "twofold backfill"]);
     twofold.json(&with(&["backfill"]));
     let again = twofold.json(&with(&["parity"]));
     assert_eq!(again, compared, "the remedy helps");

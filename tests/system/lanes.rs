@@ -54,12 +54,12 @@ fn lanes_are_listed_and_removed_by_name() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout)
     };
+    let file = twofold.file("events.txt", EVENTS);
+    twofold.json(&["import", "yoochoose", file.to_str().unwrap()]);
     assert_eq!(
         said(&["lanes", "list"]),
         "the store has no lanes yet: `twofold update` makes them\n"
     );
-    let file = twofold.file("events.txt", EVENTS);
-    twofold.json(&["import", "yoochoose", file.to_str().unwrap()]);
     twofold.json(&["update", "--drain"]);
     let listed = said(&["lanes", "list"]);
     let line = listed.lines().find(|line| line.contains("clickstream by visitor")).unwrap();

@@ -71,6 +71,7 @@ async fn clients_that_do_not_behave_are_told_and_bounded() {
             format!("{call}\n").into_bytes()
         };
         let realm = serde_json::to_value(&realm).unwrap();
+        let topics = || json!({ "topics": { "create": false, "check": false } });
         let unknown = answer(data, &call(realm.clone(), json!("sing"))).await;
         assert!(refusal(&unknown).0.contains("sing"), "{unknown}");
         for (field, value) in [("store", "redis://r"), ("data", "/"), ("definitions", "00")] {
@@ -80,13 +81,12 @@ async fn clients_that_do_not_behave_are_told_and_bounded() {
             assert_eq!(refusal(&other).1, 64, "{other}");
             assert!(refusal(&other).0.contains(field), "{other}");
         }
-        let good =
-            answer(data, &call(realm.clone(), json!({ "topics": { "check": false } }))).await;
+        let good = answer(data, &call(realm.clone(), topics())).await;
         assert!(good["done"]["json"].as_str().unwrap().contains("clickstream"), "{good}");
 
         let mut other = realm.clone();
         other["settings"] = "00".into();
-        let noted = answers(data, &call(other, json!({ "topics": { "check": false } }))).await;
+        let noted = answers(data, &call(other, topics())).await;
         assert!(noted[0]["note"].as_str().unwrap().contains("settings"), "{noted:?}");
         assert_eq!(noted.last(), Some(&good), "the owner's settings hold");
 
