@@ -8,8 +8,8 @@
 mod check;
 mod listing;
 mod log;
+mod published;
 mod read;
-mod shape;
 mod summary;
 mod tiered;
 mod write;
@@ -34,7 +34,7 @@ pub use tiered::Tiered;
 pub use write::{Report, Settings, write};
 
 /// An archive directory: `<topic>/<log id>/p<partition>/<first>-<next>.parquet`, and
-/// `<topic>/<log id>/log.json` with the number of partitions.
+/// `<topic>/<log id>/log.json`, which says how far each partition was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
     root: PathBuf,
@@ -67,12 +67,12 @@ impl Archive {
     /// When it holds nothing, several logs, or files that are missing or do not join.
     pub fn extent(&self, topic: &str) -> Result<Extent, Error> {
         let log = self.log(topic)?;
-        let partitions = shape::read(&self.log_dir(topic, log))?;
-        let end = |partition| {
-            let parts = self.parts(topic, log, Partition(partition))?;
+        let published = published::read(&self.log_dir(topic, log))?;
+        let end = |(published, partition): (&Offset, u32)| {
+            let parts = self.listing(topic, log, Partition(partition))?.up_to(*published)?;
             Ok(parts.last().map_or(Offset(0), |part| part.next))
         };
-        let ends = (0..partitions).map(end).collect::<Result<_, Error>>()?;
+        let ends = published.iter().zip(0..).map(end).collect::<Result<_, Error>>()?;
         Ok(Extent { log, ends })
     }
 
@@ -133,7 +133,9 @@ impl Archive {
 
     /// The files of a partition in order, which join without gap or overlap from offset 0.
     fn parts(&self, topic: &str, log: LogId, partition: Partition) -> Result<Vec<Part>, Error> {
-        self.listing(topic, log, partition)?.joined()
+        let published = published::read(&self.log_dir(topic, log))?;
+        let end = published.get(partition.0 as usize).copied().unwrap_or(Offset(0));
+        self.listing(topic, log, partition)?.up_to(end)
     }
 
     /// Reads a partition's records up to `to`.

@@ -98,6 +98,27 @@ pub enum Error {
         /// Their ids, separated by commas.
         logs: String,
     },
+    /// Another process is archiving this topic.
+    #[error("{path} is locked: another `twofold archive` is at work; wait for its end")]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The archive ends before what the last back-fill read of it.
+    #[error(
+        "the archive of topic {topic} holds partition {partition} up to offset {found}, but the last \
+         back-fill read it up to {expected}: restore its files, or run `twofold archive`"
+    )]
+    StepBack {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: Partition,
+        /// Where it ends now.
+        found: Offset,
+        /// Where it ended then.
+        expected: Offset,
+    },
     /// The log is shorter than what was archived of it.
     #[error(
         "topic {topic} partition {partition}: the log ends at offset {end}, but {path} holds records up \

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candidates::index::Indexes;
-use record::EventTime;
+use record::{EventTime, Offset, Partition};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{History, IDLE_US};
@@ -17,6 +17,47 @@ pub struct Latest {
     pub digest: String,
     /// Only what happened before this is in them, in microseconds since the epoch.
     pub cut_us: i64,
+    /// What they were made of.
+    #[serde(default)]
+    pub of: Option<Archived>,
+}
+
+/// As much of a topic as a back-fill read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archived {
+    /// The topic.
+    pub topic: String,
+    /// Id of the log.
+    pub log: String,
+    /// End of each partition.
+    pub ends: Vec<u64>,
+}
+
+impl Archived {
+    /// What a history was read from.
+    #[must_use]
+    pub fn of(history: &History) -> Self {
+        Self {
+            topic: history.lane.source.topic.clone(),
+            log: history.extent.log.to_string(),
+            ends: history.extent.ends.iter().map(|end| end.0).collect(),
+        }
+    }
+
+    fn refuse_less_than(&self, before: &Self) -> Result<(), Error> {
+        if (&self.topic, &self.log) != (&before.topic, &before.log) {
+            return Ok(());
+        }
+        for (expected, partition) in before.ends.iter().zip(0..) {
+            let found = self.ends.get(partition as usize).copied().unwrap_or(0);
+            if found < *expected {
+                let (found, expected) = (Offset(found), Offset(*expected));
+                let (topic, partition) = (self.topic.clone(), Partition(partition));
+                return Err(Error::StepBack { topic, partition, found, expected });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A directory of indexes.
@@ -75,36 +116,20 @@ impl Store {
         Ok(digest)
     }
 
-    /// Makes indexes the ones to serve.
+    /// Makes indexes the ones to serve, which were made of `of`.
     ///
     /// # Errors
-    /// When they know less of a log than those that are served now: part of the archive is gone. Or when
-    /// they cannot be written.
-    pub fn set_latest(&self, indexes: &Indexes) -> Result<(), Error> {
-        self.refuse_a_step_back(indexes)?;
-        let latest = Latest { digest: self.publish(indexes)?, cut_us: indexes.cut_us };
+    /// [`Error::StepBack`] when the last ones were made of more of the same log: part of the archive is
+    /// gone. Or when they cannot be written.
+    pub fn set_latest(&self, indexes: &Indexes, of: &Archived) -> Result<(), Error> {
+        // A pointer that is damaged is made again, and says nothing of what it knew.
+        if let Ok(Some(Latest { of: Some(before), .. })) = self.latest() {
+            of.refuse_less_than(&before)?;
+        }
+        let latest =
+            Latest { digest: self.publish(indexes)?, cut_us: indexes.cut_us, of: Some(of.clone()) };
         let json = serde_json::to_vec_pretty(&latest).expect("plain data");
         files::write(&self.root.join("latest.json"), &json)
-    }
-
-    fn refuse_a_step_back(&self, indexes: &Indexes) -> Result<(), Error> {
-        // What is damaged is made again, and says nothing of what it knew.
-        let Ok(Some(latest)) = self.latest() else { return Ok(()) };
-        let Ok(Some(served)) = self.load(&latest.digest) else { return Ok(()) };
-        let known = |place| indexes.positions.get(place).copied().unwrap_or(0);
-        match served.positions.iter().find(|(place, next)| known(place) < **next) {
-            None => Ok(()),
-            Some((place @ (topic, partition), next)) => Err(Error::Missing {
-                what: format!(
-                    "the archive holds topic {topic} partition {partition} up to {}, but the indexes \
-                     {} were made of what was there up to {next}",
-                    known(place),
-                    latest.digest
-                ),
-                remedy: "restore the archive's files, or run `twofold archive`; to start anew with a \
-                         smaller log, move the directory `indexes` away",
-            }),
-        }
     }
 
     /// Which indexes are to be served, if any were built.
@@ -155,6 +180,10 @@ mod tests {
     use candidates::index::Session;
     use std::sync::Arc;
 
+    fn of(log: &str, ends: &[u64]) -> Archived {
+        Archived { topic: "clickstream".to_owned(), log: log.to_owned(), ends: ends.to_vec() }
+    }
+
     #[test]
     fn indexes_come_back_by_digest_and_a_flipped_bit_is_refused() {
         let dir = tempfile::tempdir().unwrap();
@@ -162,7 +191,7 @@ mod tests {
         assert_eq!(store.latest().unwrap(), None);
         let session = Session { items: ["a", "b"].map(Arc::from).to_vec(), end_us: 1 };
         let indexes = Indexes::build(10, BTreeMap::new(), [session]);
-        store.set_latest(&indexes).unwrap();
+        store.set_latest(&indexes, &of("a", &[2])).unwrap();
         let latest = store.latest().unwrap().unwrap();
         assert_eq!(store.load(&latest.digest).unwrap(), Some(indexes.clone()));
         assert_eq!(store.load("../../etc").unwrap(), None);
@@ -176,25 +205,24 @@ mod tests {
         // Made again, they are whole again; so is a pointer that was torn.
         std::fs::write(dir.path().join("latest.json"), "{").unwrap();
         assert!(matches!(store.latest(), Err(Error::Damaged { .. })));
-        store.set_latest(&indexes).unwrap();
+        store.set_latest(&indexes, &of("a", &[2])).unwrap();
         assert_eq!(store.latest().unwrap(), Some(latest.clone()));
         assert_eq!(store.load(&latest.digest).unwrap(), Some(indexes));
     }
 
     #[test]
-    fn indexes_that_know_less_of_a_log_are_not_served() {
+    fn what_was_made_of_less_of_a_log_is_not_served() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
-        let to = |ends: &[u64]| {
-            let places =
-                ends.iter().zip(0..).map(|(next, p)| (("clickstream".to_owned(), p), *next));
-            Indexes::build(10, places.collect(), [])
-        };
-        store.set_latest(&to(&[5, 7])).unwrap();
+        let indexes = Indexes::build(10, BTreeMap::new(), []);
+        store.set_latest(&indexes, &of("a", &[5, 7])).unwrap();
         for less in [&[5, 6][..], &[5], &[]] {
-            let error = store.set_latest(&to(less)).unwrap_err().to_string();
-            assert!(error.contains("clickstream") && error.contains("`indexes`"), "{error}");
+            let error = store.set_latest(&indexes, &of("a", less)).unwrap_err();
+            assert!(matches!(error, Error::StepBack { .. }), "{error}");
+            assert!(error.to_string().contains("clickstream"), "{error}");
         }
-        store.set_latest(&to(&[5, 8])).unwrap();
+        store.set_latest(&indexes, &of("a", &[5, 8])).unwrap();
+        // Another log begins anew.
+        store.set_latest(&indexes, &of("b", &[1])).unwrap();
     }
 }

@@ -80,6 +80,14 @@ pub enum Error {
         /// What is wrong, with line and column where JSON gives them.
         what: String,
     },
+    /// Another format.
+    #[error("{path}: version {found}, this build reads {VERSION}; train again (`twofold train`)")]
+    Version {
+        /// The manifest.
+        path: PathBuf,
+        /// What it says.
+        found: u32,
+    },
     /// Bytes differ from what was written.
     #[error("{path} has SHA-256 {found}, expected {expected}: damaged; copy or train it again")]
     Checksum {

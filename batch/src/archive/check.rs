@@ -3,8 +3,7 @@
 use event_log::EventLog;
 use record::{LogId, Offset, Partition};
 
-use super::Archive;
-use super::listing::Listing;
+use super::{Archive, published};
 use crate::Error;
 
 impl Archive {
@@ -51,22 +50,37 @@ impl Archive {
         if !logs.contains(&found.log) {
             return Err(self.other_log(topic, archived, format!("log {}", found.log)));
         }
+        // The archive first: what another process archives meanwhile was in the log before that.
+        let partitions = (0..found.partitions).map(Partition);
+        let ends = partitions.map(|partition| self.end(topic, found.log, partition));
+        let ends = ends.collect::<Result<Vec<_>, _>>()?;
         let bounds = log.bounds(topic).await?;
-        for (bounds, partition) in bounds.iter().zip((0..).map(Partition)) {
-            let listing = self.listing(topic, found.log, partition)?;
-            self.is_not_ahead(topic, partition, &listing, bounds.next)?;
+        for ((bounds, partition), archived) in bounds.iter().zip((0..).map(Partition)).zip(ends) {
+            self.is_not_ahead(topic, partition, archived, bounds.next)?;
         }
         Ok(())
+    }
+
+    /// Where a partition of the archive has once ended, whatever is left of it.
+    pub(super) fn end(
+        &self,
+        topic: &str,
+        log: LogId,
+        partition: Partition,
+    ) -> Result<Offset, Error> {
+        let files = self.listing(topic, log, partition)?.end();
+        // What log.json says; if it is damaged, the readers tell.
+        let published = published::read(&self.log_dir(topic, log)).unwrap_or_default();
+        Ok(published.get(partition.0 as usize).map_or(files, |end| files.max(*end)))
     }
 
     pub(super) fn is_not_ahead(
         &self,
         topic: &str,
         partition: Partition,
-        listing: &Listing,
+        archived: Offset,
         end: Offset,
     ) -> Result<(), Error> {
-        let archived = listing.end();
         if archived <= end {
             return Ok(());
         }

@@ -15,63 +15,84 @@ pub(crate) struct Part {
     pub(crate) path: PathBuf,
 }
 
-/// The files of a partition's directory. A summary is written before its Parquet file, so one that
-/// stands alone tells of a file that a killed run did not finish or that somebody removed: either way
-/// these offsets were in the log, and an archive without them is not whole.
+/// The files of a partition's directory. A part is a Parquet file with the summary that is written before
+/// it; either of them alone is what a killed run or a careless hand left, and is written again.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// Parquet files, by offset.
+    dir: PathBuf,
+    /// Whole pairs, by offset.
     parts: Vec<Part>,
-    /// Parquet files of which only the summary is there.
-    missing: Vec<Part>,
+    /// Parquet files that lack themselves or their summary.
+    halves: Vec<Part>,
 }
 
 impl Listing {
     /// Looks at a directory; one that is not there is empty.
     pub(super) fn read(dir: &Path) -> Result<Self, Error> {
-        let mut listing = Self::default();
-        if !dir.is_dir() {
-            return Ok(listing);
-        }
-        let mut summaries = Vec::new();
-        for entry in std::fs::read_dir(dir).map_err(Error::io(dir))? {
-            let path = entry.map_err(Error::io(dir))?.path();
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("parquet") => listing.parts.extend(part(path)),
-                Some("json") => summaries.extend(part(path.with_extension("parquet"))),
-                _ => {}
+        let (mut files, mut summaries) = (Vec::new(), Vec::new());
+        if dir.is_dir() {
+            for entry in std::fs::read_dir(dir).map_err(Error::io(dir))? {
+                let path = entry.map_err(Error::io(dir))?.path();
+                match path.extension().and_then(|extension| extension.to_str()) {
+                    Some("parquet") => files.extend(part(path)),
+                    Some("json") => summaries.extend(part(path.with_extension("parquet"))),
+                    _ => {}
+                }
             }
         }
-        listing.parts.sort_unstable();
-        summaries.retain(|summary| listing.parts.binary_search(summary).is_err());
+        files.sort_unstable();
         summaries.sort_unstable();
-        listing.missing = summaries;
-        Ok(listing)
+        let has = |sorted: &[Part], part: &Part| sorted.binary_search(part).is_ok();
+        let lone = summaries.iter().filter(|summary| !has(&files, summary)).cloned();
+        let mut halves: Vec<Part> = lone.collect();
+        let (parts, unsummed) = files.into_iter().partition(|file| has(&summaries, file));
+        halves.extend::<Vec<Part>>(unsummed);
+        Ok(Self { dir: dir.to_owned(), parts, halves })
     }
 
-    /// The files in order, which join without gap or overlap from offset 0 and have none missing.
-    pub(super) fn joined(self) -> Result<Vec<Part>, Error> {
+    /// The files that join without a gap from offset 0, in order.
+    ///
+    /// # Errors
+    /// When files overlap.
+    pub(super) fn whole(&self) -> Result<&[Part], Error> {
         let mut expected = Offset(0);
-        for part in &self.parts {
-            if part.first != expected {
-                let (path, found) = (part.path.clone(), part.first);
-                return Err(Error::Gap { path, expected, found });
+        for (at, part) in self.parts.iter().enumerate() {
+            if part.first > expected {
+                return Ok(&self.parts[..at]);
+            }
+            if part.first < expected {
+                return Err(overlap(part, expected));
             }
             expected = part.next;
         }
-        match self.missing.into_iter().find(|missing| missing.next > expected) {
-            Some(missing) => Err(Error::Damaged {
-                path: missing.path,
-                what: "is not there, though its summary is".to_owned(),
-                remedy: "restore it, or run `twofold archive` while the log still holds these offsets",
-            }),
-            None => Ok(self.parts),
-        }
+        Ok(&self.parts)
     }
 
-    /// Where the archive has once ended: the log held everything before.
+    /// [`Listing::whole`], which must reach what was published.
+    pub(super) fn up_to(&self, published: Offset) -> Result<Vec<Part>, Error> {
+        let whole = self.whole()?;
+        let end = whole.last().map_or(Offset(0), |part| part.next);
+        if end >= published {
+            return Ok(whole.to_vec());
+        }
+        let half = self.halves.iter().find(|half| half.first <= end && half.next > end);
+        let next = self.parts.get(whole.len());
+        let what = match (half, next) {
+            (Some(half), _) if half.path.exists() => "has no summary beside it".to_owned(),
+            (Some(_), _) => "is not there, though its summary is".to_owned(),
+            (None, Some(next)) => format!("offsets {end}..{} are in no file", next.first),
+            (None, None) => format!("offsets {end}..{published} are in no file"),
+        };
+        Err(Error::Damaged {
+            path: half.map_or_else(|| self.dir.clone(), |half| half.path.clone()),
+            what,
+            remedy: "restore it, or run `twofold archive` while the log still holds these offsets",
+        })
+    }
+
+    /// Where the files end, gaps or not: the log held everything before.
     pub(super) fn end(&self) -> Offset {
-        let parts = self.parts.iter().chain(&self.missing);
+        let parts = self.parts.iter().chain(&self.halves);
         parts.map(|part| part.next).max().unwrap_or(Offset(0))
     }
 
@@ -84,8 +105,7 @@ impl Listing {
         let mut expected = Offset(0);
         for part in &self.parts {
             if part.first < expected {
-                let (path, found) = (part.path.clone(), part.first);
-                return Err(Error::Gap { path, expected, found });
+                return Err(overlap(part, expected));
             }
             if part.first > expected {
                 holes.push((expected, part.first));
@@ -98,17 +118,25 @@ impl Listing {
         Ok(holes)
     }
 
-    /// Removes the summaries of files that are not there; when every hole is filled.
-    pub(super) fn forget_missing(&self) -> Result<(), Error> {
-        for part in &self.missing {
-            let summary = Summary::path(&part.path);
-            // The same range may have been written again: then the summary is that file's.
-            if !part.path.exists() && summary.exists() {
-                std::fs::remove_file(&summary).map_err(Error::io(&summary))?;
+    /// Removes halves; when every hole is filled. Those that were made whole stay.
+    pub(super) fn forget_halves(&self) -> Result<(), Error> {
+        for half in &self.halves {
+            let summary = Summary::path(&half.path);
+            if half.path.exists() && summary.exists() {
+                continue;
+            }
+            for file in [&half.path, &summary] {
+                if file.exists() {
+                    std::fs::remove_file(file).map_err(Error::io(file))?;
+                }
             }
         }
         Ok(())
     }
+}
+
+fn overlap(part: &Part, expected: Offset) -> Error {
+    Error::Gap { path: part.path.clone(), expected, found: part.first }
 }
 
 /// The part that a path names, if it names one.

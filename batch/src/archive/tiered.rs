@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use event_log::{Appended, Bounds, Error as LogError, EventLog, NewRecord, Reader, Topic};
 use record::{LogId, Offset, Partition, Record};
 
-use super::Archive;
 use super::log::{ArchiveReader, damaged};
+use super::{Archive, Part};
 
 /// A log read from the archive where its own retention has dropped records. An archive of another log
 /// under the same topic's name is never read.
@@ -25,9 +25,16 @@ impl Tiered {
         Self { archive, log }
     }
 
-    /// Where the archive's files of a partition end.
+    /// The archive's files of a partition, as far as they join. What is missing after them is of no
+    /// concern where the log still has it.
+    fn parts(&self, topic: &str, log: LogId, partition: Partition) -> Result<Vec<Part>, LogError> {
+        let listing = self.archive.listing(topic, log, partition).map_err(|e| damaged(&e))?;
+        Ok(listing.whole().map_err(|e| damaged(&e))?.to_vec())
+    }
+
+    /// Where these files end.
     fn archived(&self, topic: &str, log: LogId, partition: Partition) -> Result<Offset, LogError> {
-        let parts = self.archive.parts(topic, log, partition).map_err(|e| damaged(&e))?;
+        let parts = self.parts(topic, log, partition)?;
         Ok(parts.last().map_or(Offset(0), |part| part.next))
     }
 }
@@ -74,7 +81,7 @@ impl EventLog for Tiered {
             // There, or lost for both: the log says which.
             return self.log.reader(topic, partition, from).await;
         }
-        let parts = self.archive.parts(topic, log, partition).map_err(|e| damaged(&e))?;
+        let parts = self.parts(topic, log, partition)?;
         Ok(Box::new(TieredReader {
             archive: ArchiveReader::new(partition, parts, from, first),
             log: Arc::clone(&self.log),

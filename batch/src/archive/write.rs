@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use parquet::file::properties::WriterProperties;
 use record::{LogId, Offset, Partition, Record};
 
 use super::summary::{Summary, VERSION};
-use super::{Archive, shape};
+use super::{Archive, published};
 use crate::records::UpTo;
 use crate::{Error, Progress, Watch, files};
 
@@ -70,15 +71,21 @@ pub async fn write(
     watch: &Watch,
 ) -> Result<Report, Error> {
     let of = log.topic(topic).await?;
+    let log_dir = archive.log_dir(topic, of.log);
+    files::create_dir(&log_dir)?;
+    let _lock = lock(&log_dir)?;
+    let partitions = || (0..of.partitions).map(Partition);
+    let mut ends = Vec::new();
+    for partition in partitions() {
+        files::create_dir(&archive.partition_dir(topic, of.log, partition))?;
+        ends.push(archive.end(topic, of.log, partition)?);
+    }
     let bounds = log.bounds(topic).await?;
-    files::create_dir(&archive.log_dir(topic, of.log))?;
-    shape::write(&archive.log_dir(topic, of.log), of.partitions)?;
     let mut report = Report::default();
     let mut todo = Vec::new();
-    for (bounds, partition) in bounds.iter().zip((0..).map(Partition)) {
-        files::create_dir(&archive.partition_dir(topic, of.log, partition))?;
+    for ((bounds, partition), end) in bounds.iter().zip(partitions()).zip(&ends) {
+        archive.is_not_ahead(topic, partition, *end, bounds.next)?;
         let listing = archive.listing(topic, of.log, partition)?;
-        archive.is_not_ahead(topic, partition, &listing, bounds.next)?;
         let holes = listing.holes(bounds.next)?;
         if let Some((expected, _)) = holes.first().filter(|(from, _)| *from < bounds.first) {
             let (topic, expected, first) = (topic.to_owned(), *expected, bounds.first);
@@ -93,7 +100,8 @@ pub async fn write(
         let mut file =
             Cut { archive, topic, log: of.log, partition, source, settings, of: of.partitions };
         for (from, to) in holes {
-            if from < listing.end() {
+            let end = ends[partition.0 as usize];
+            if from < end {
                 tracing::warn!(topic, %partition, %from, %to, "not in the archive any more: written again from the log");
             }
             let mut reader = UpTo::open(log, topic, partition, from, to).await?;
@@ -113,15 +121,31 @@ pub async fn write(
             }
             // Everything before `to` was read: what is not there is a gap of the log. At the log's end
             // it may wait; before a file that is there it may not.
-            if !held.is_empty() || (first < to && to <= listing.end()) {
+            if !held.is_empty() || (first < to && to <= end) {
                 done += held.len() as u64;
                 file.write(first, to, held, &mut report)?;
                 watch(Progress { step: "archive", done, total: Some(total) });
             }
         }
-        listing.forget_missing()?;
+        listing.forget_halves()?;
     }
+    let whole = |partition| {
+        let listing = archive.listing(topic, of.log, partition)?;
+        Ok(listing.whole()?.last().map_or(Offset(0), |part| part.next))
+    };
+    published::write(&log_dir, &partitions().map(whole).collect::<Result<Vec<_>, Error>>()?)?;
     Ok(report)
+}
+
+/// One run at a time; the lock goes with the process.
+fn lock(log_dir: &Path) -> Result<File, Error> {
+    let path = log_dir.join("lock");
+    let file = File::create(&path).map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Busy { path }),
+        Err(TryLockError::Error(error)) => Err(Error::io(&path)(error)),
+    }
 }
 
 /// One partition's next file.

@@ -108,6 +108,47 @@ async fn what_a_killed_run_left_is_not_read_and_is_cleared_by_the_next() {
 }
 
 #[tokio::test]
+async fn a_file_without_its_summary_is_missed_and_written_again() {
+    let world = World::new().await;
+    let whole = world.read().unwrap();
+    let files = world.files();
+    for file in [&files[1], files.last().unwrap()] {
+        std::fs::remove_file(file.with_extension("json")).unwrap();
+        let error = world.read().unwrap_err().to_string();
+        assert!(error.contains("no summary") && error.contains("twofold archive"), "{error}");
+        assert_eq!(world.write().await.unwrap(), 1);
+        assert_eq!(world.read().unwrap(), whole);
+    }
+}
+
+/// Between a file's summary and the file itself, beyond what was published, readers go on.
+#[tokio::test]
+async fn a_run_that_is_at_work_is_not_taken_for_damage() {
+    let world = World::new().await;
+    let whole = world.read().unwrap();
+    shop::fill(&world.log, 2, 300, 20, 10, 1);
+    let last = world.files().pop().unwrap();
+    let end = world.archive.extent(TOPIC).unwrap().ends[0].0;
+    let next = last.with_file_name(format!("{end:020}-{:020}.json", end + 9));
+    std::fs::copy(last.with_extension("json"), &next).unwrap();
+    assert_eq!(world.read().unwrap(), whole);
+    world.archive.check(&*world.log).await.unwrap();
+    world.write().await.unwrap();
+    assert!(world.read().unwrap() > whole && !next.exists());
+}
+
+#[tokio::test]
+async fn two_runs_do_not_write_at_once() {
+    let world = World::new().await;
+    let lock = std::fs::File::open(world.log_dir().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let error = world.write().await.unwrap_err();
+    assert!(matches!(error, Error::Busy { .. }), "{error}");
+    drop(lock);
+    world.write().await.unwrap();
+}
+
+#[tokio::test]
 async fn partitions_that_are_gone_are_missed() {
     let world = World::new().await;
     let whole = world.read().unwrap();

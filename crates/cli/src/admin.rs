@@ -119,7 +119,14 @@ async fn open(
 ) -> anyhow::Result<Data> {
     match request.makes_what_is_missing() {
         true => context.open(definitions).await,
-        false => context.open_existing().await,
+        false => {
+            let data = context.open_existing().await?;
+            if *request == Request::Archive {
+                // Of a source that is new to the definitions there is nothing to archive, and that is fine.
+                data.create_topics(definitions, &context.settings).await?;
+            }
+            Ok(data)
+        }
     }
 }
 

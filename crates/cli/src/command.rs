@@ -81,8 +81,15 @@ impl Context {
         match path.is_dir() {
             true => Ok(path),
             false => {
-                let missing = embedded::Error::NoDatabase { path: path.clone() };
-                Err(missing).exit(Code::Configuration)
+                let path = path.display();
+                let fill = match self.settings.is_embedded() {
+                    true => "`twofold import`, `up` or `demo`, then `twofold archive`",
+                    false => "`twofold archive`",
+                };
+                Err(anyhow::anyhow!(
+                    "{path} is no data directory: give the right one with --data, or make it with {fill}"
+                ))
+                .exit(Code::Configuration)
             }
         }
     }

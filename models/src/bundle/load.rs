@@ -93,9 +93,10 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
     let width = manifest.inputs.len();
     let ranker = &manifest.ranker;
     let golden = &manifest.golden;
-    let what = if manifest.version != VERSION {
-        format!("version {}, this build reads {VERSION}", manifest.version)
-    } else if ranker.shape.inputs != width {
+    if manifest.version != VERSION {
+        return Err(Error::Version { path: path.to_owned(), found: manifest.version });
+    }
+    let what = if ranker.shape.inputs != width {
         format!("the ranker has {} inputs, `inputs` names {width}", ranker.shape.inputs)
     } else if ranker.normalisation.mean.len() != width || ranker.normalisation.scale.len() != width
     {

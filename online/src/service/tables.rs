@@ -69,12 +69,26 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the bundle is whole, but was trained for other definitions than are in use.
+    /// Whether it is the definitions' doing: the bundle is whole, but they have no such model, or another
+    /// one than it was trained for.
     #[must_use]
     pub fn is_of_other_definitions(&self) -> bool {
         use models::bundle::Error::{Definition, HalfLife, Inputs, NoRetriever};
-        let Self::Bundle(refused) = self else { return false };
-        matches!(refused, Definition { .. } | Inputs { .. } | NoRetriever { .. } | HalfLife { .. })
+        match self {
+            Self::Definition(_) | Self::Joined(_) => true,
+            Self::Bundle(refused) => matches!(
+                refused,
+                Definition { .. } | Inputs { .. } | NoRetriever { .. } | HalfLife { .. }
+            ),
+        }
+    }
+
+    /// Whether it is the build's doing: the bundle is whole, but this build does not read its format, or
+    /// computes otherwise than the one that made it.
+    #[must_use]
+    pub fn is_of_other_build(&self) -> bool {
+        use models::bundle::Error::{Golden, Version};
+        matches!(self, Self::Bundle(Version { .. } | Golden { .. }))
     }
 }
 

@@ -44,10 +44,10 @@ pub struct LaneStatus {
     pub digest: Option<String>,
 }
 
-/// The status of every partition of `lanes`, in their order.
+/// The status of every partition of `lanes`, in their order. A lane whose topic is not there has none.
 ///
 /// # Errors
-/// When log or store do not answer, a topic is missing, or a head is damaged.
+/// When log or store do not answer, or a head is damaged.
 pub async fn status(
     log: &dyn EventLog,
     store: &dyn OnlineStore,
@@ -56,7 +56,12 @@ pub async fn status(
 ) -> Result<Vec<LaneStatus>, Error> {
     let mut all = Vec::new();
     for lane in lanes {
-        let bounds = log.bounds(&lane.source.topic).await?;
+        let bounds = match log.bounds(&lane.source.topic).await {
+            Ok(bounds) => bounds,
+            // A source that is new to the definitions: nothing was read of it, and nothing is there.
+            Err(event_log::Error::NoTopic { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
         for (partition, bounds) in bounds.iter().enumerate() {
             let partition = Partition(u32::try_from(partition).expect("partitions are 32-bit"));
             // A digest comes with its own head: another read could meet another commit's.

@@ -61,9 +61,13 @@ pub(crate) fn indexes(context: &Context) -> indexes::Store {
     indexes::Store::new(context.settings.data.join("indexes"))
 }
 
-/// The engine of batch jobs; sorts spill into the data directory's disk.
+/// The engine of batch jobs; sorts spill into the data directory's disk, if there is one.
 pub(crate) fn engine(context: &Context) -> anyhow::Result<Engine> {
-    let spill = context.existing_directory()?.join("tmp");
+    let directory = &context.settings.data;
+    let spill = match directory.is_dir() {
+        true => directory.join("tmp"),
+        false => std::env::temp_dir().join("twofold"),
+    };
     Ok(Engine::new(&EngineSettings { spill_dir: Some(spill), ..EngineSettings::default() })?)
 }
 
@@ -76,6 +80,7 @@ pub(crate) async fn history(
     definitions: &Definitions,
     engine: &Engine,
 ) -> anyhow::Result<(Records, History)> {
+    context.existing_directory()?;
     let records = Records::Archive(archive::of(context));
     let history = History::read(engine, &records, definitions, watch::bars()).await?;
     Ok((records, history))
@@ -96,7 +101,7 @@ pub(crate) async fn backfill(
         )
     })?;
     let store = indexes(context);
-    store.set_latest(&found)?;
+    store.set_latest(&found, &indexes::Archived::of(&history))?;
     let path = sequences(context);
     std::fs::create_dir_all(path.parent().expect("it lies in a directory"))?;
     let sequences = history.write_sequences(&path, EventTime(i64::MAX))?;

@@ -29,6 +29,7 @@ struct Report {
 pub(super) async fn run(context: Context) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
     let data = context.open_existing().await?;
+    data.create_topics(&definitions, &context.settings).await?;
     let lanes = definitions.lanes();
     let rows = updater::status(&*data.log, &*data.store, &lanes, false).await?;
     let behind: BTreeSet<&str> =

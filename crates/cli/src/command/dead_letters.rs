@@ -1,7 +1,9 @@
 //! `twofold dead-letters`: list what was refused, and send it again when the cause is mended.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use batch::archive::Tiered;
 use definitions::Definitions;
 
 use super::Context;
@@ -40,6 +42,7 @@ async fn list(
             if shown.len() > limit {
                 shown.pop_front();
             }
+            Ok(())
         })
         .await?;
     let json = serde_json::json!({
@@ -70,7 +73,9 @@ async fn redrive(
 ) -> anyhow::Result<Outcome> {
     let topic = &context.settings.updater.dead_letter_topic;
     let now = context.clock.append_time();
-    let done = dead_letters::redrive(&*data.log, topic, definitions, &wanted(of), now).await?;
+    // A large original lies in the log only, or in the archive by now.
+    let log = Tiered::new(data.archive.clone(), Arc::clone(&data.log));
+    let done = dead_letters::redrive(&log, topic, definitions, &wanted(of), now).await?;
     let mut text = format!("{} records sent again, of {} letters", done.redriven, done.letters);
     for (reason, count) in &done.skipped {
         text.push_str(&format!("\n  skipped, {reason}: {count}"));

@@ -12,7 +12,7 @@ use definitions::{Definitions, Lane};
 use embedded::Missing;
 use fold::Embedding;
 use models::Registry;
-use online::service::{self, Loaded};
+use online::service::{self, BundleError, Loaded};
 use serde::Serialize;
 
 use super::{Context, backfill};
@@ -52,7 +52,7 @@ pub(crate) async fn all(
 ) -> anyhow::Result<Compared> {
     let mut realms = BTreeMap::from([("live", parity(context, data, definitions).await?)]);
     let directory = evaluate::directory(&context.settings);
-    if directory.exists() {
+    if embedded::exists(&directory)? {
         let opening = Opening { missing: Missing::Refuse, ..Opening::default() };
         let realm = Data::open(&directory, opening, context.clock.clone())?;
         let (frozen, _) = evaluate::frozen(context, definitions, &realm)?;
@@ -135,6 +135,10 @@ fn bundle(
     match Loaded::open(definitions, lanes, model, directory) {
         Ok(loaded) => Ok(Ok(Arc::new(Served(loaded)))),
         Err(error) if error.is_of_other_definitions() => Ok(Err("bundle_of_other_definitions")),
+        Err(error) if error.is_of_other_build() => Ok(Err("bundle_of_other_build")),
+        Err(BundleError::Bundle(models::bundle::Error::Io { path, source })) => {
+            Err(batch::Error::Io { path, source })
+        }
         Err(error) => Err(batch::Error::Damaged {
             path: directory.to_owned(),
             what: error.to_string(),

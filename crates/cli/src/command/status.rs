@@ -15,8 +15,8 @@ use crate::output::Outcome;
 pub(crate) struct Status {
     /// One per (lane, partition).
     pub(crate) lanes: Vec<LaneStatus>,
-    /// Topics with the number of their records.
-    topics: Vec<(String, u64)>,
+    /// Topics with the number of their records; `None`: not there yet.
+    topics: Vec<(String, Option<u64>)>,
     /// Lanes in the store that these definitions do not have.
     other_lanes: Vec<String>,
     /// Digest of the active bundle.
@@ -46,8 +46,12 @@ pub(crate) async fn read(
     let other = stored.iter().filter(|id| lanes.iter().all(|lane| lane.id != **id));
     let mut topics = Vec::new();
     for source in &definitions.sources {
-        let bounds = data.log.bounds(&source.topic).await?;
-        topics.push((source.topic.clone(), bounds.iter().map(|b| b.next.0 - b.first.0).sum()));
+        let records = match data.log.bounds(&source.topic).await {
+            Ok(bounds) => Some(bounds.iter().map(|b| b.next.0 - b.first.0).sum()),
+            Err(event_log::Error::NoTopic { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        topics.push((source.topic.clone(), records));
     }
     Ok(Status {
         lanes: rows,
@@ -84,7 +88,10 @@ fn text(status: &Status) -> String {
         ));
     }
     for (topic, records) in &status.topics {
-        lines.push(format!("topic {topic}: {records} records"));
+        lines.push(match records {
+            Some(records) => format!("topic {topic}: {records} records"),
+            None => format!("topic {topic} is not there yet: `twofold topics create` makes it"),
+        });
     }
     if !status.other_lanes.is_empty() {
         lines.push(format!("lanes of other definitions: {}", status.other_lanes.join(", ")));

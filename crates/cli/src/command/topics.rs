@@ -24,9 +24,16 @@ pub(crate) async fn run(
     definitions: &Definitions,
     check: bool,
 ) -> anyhow::Result<Outcome> {
-    let mut rows = Vec::new();
+    let (mut rows, mut missing) = (Vec::new(), Vec::new());
     for topic in data::topics(definitions, &context.settings)? {
-        let found = data.log.topic(topic).await?;
+        let found = match data.log.topic(topic).await {
+            Ok(found) => found,
+            Err(event_log::Error::NoTopic { .. }) if !check => {
+                missing.push(topic);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let bounds = data.log.bounds(topic).await?;
         rows.push(Row {
             topic: topic.to_owned(),
@@ -43,10 +50,16 @@ pub(crate) async fn run(
         )
     };
     let found: Vec<String> = rows.iter().flat_map(|row| row.findings.clone()).collect();
-    let lines = rows.iter().map(line).chain(found.iter().cloned());
+    let absent = missing
+        .iter()
+        .map(|topic| format!("{topic} is not there yet: `twofold topics create` makes it"));
+    let lines = rows.iter().map(line).chain(found.iter().cloned()).chain(absent);
     let text = lines.collect::<Vec<_>>().join("\n");
     let failed = (!found.is_empty()).then(|| format!("{} settings must be mended", found.len()));
-    Ok(Outcome { failed, ..Outcome::new(&serde_json::json!({ "topics": &rows }), text)? })
+    Ok(Outcome {
+        failed,
+        ..Outcome::new(&serde_json::json!({ "topics": &rows, "missing": &missing }), text)?
+    })
 }
 
 /// What is wrong with a topic's settings; the embedded log's topics have none.

@@ -115,6 +115,14 @@ impl Original {
         }
     }
 
+    /// Bytes that the letter takes for it.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Hex(text) => text.len(),
+            Self::LeftOut { .. } => 0,
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Text(text) => clipped(text),

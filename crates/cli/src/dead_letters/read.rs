@@ -49,7 +49,7 @@ pub(crate) async fn read(
     log: &dyn EventLog,
     topic: &str,
     wanted: &Wanted,
-    mut each: impl FnMut(Letter),
+    mut each: impl FnMut(Letter) -> anyhow::Result<()>,
 ) -> anyhow::Result<Letters> {
     let mut found = Letters::default();
     let mut seen: HashSet<[u8; 16]> = HashSet::new();
@@ -77,7 +77,7 @@ pub(crate) async fn read(
                 );
                 found.letters += 1;
                 *found.reasons.entry(letter.reason().to_owned()).or_default() += 1;
-                each(letter);
+                each(letter)?;
             }
         }
     }

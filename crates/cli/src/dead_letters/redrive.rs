@@ -21,6 +21,8 @@ use super::{Letter, Wanted, read};
 
 /// Records of one append.
 const BATCH: usize = 1000;
+/// Bytes of originals that one run holds in memory at most.
+const BYTES_MAX: usize = 512 << 20;
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
@@ -54,19 +56,37 @@ pub(crate) async fn redrive(
     now: AppendTime,
 ) -> anyhow::Result<Redriven> {
     let mut done = Redriven::default();
+    let mut logs: HashMap<String, String> = HashMap::new();
+    for source in &definitions.sources {
+        logs.insert(source.topic.clone(), log.topic(&source.topic).await?.log.to_string());
+    }
     let mut by_source: BTreeMap<String, BTreeMap<Place, OfRecord>> = BTreeMap::new();
-    let mut lines = 0;
-    let found = read(log, topic, wanted, |letter| match letter {
-        Letter::Line(_) => lines += 1,
-        Letter::Record(letter) => {
-            let place = (Partition(letter.partition), Offset(letter.offset));
-            by_source.entry(letter.source.clone()).or_default().insert(place, letter);
+    let mut bytes = 0;
+    let found = read(log, topic, wanted, |letter| {
+        let letter = match letter {
+            // A line never was a record: import its file again.
+            Letter::Line(_) => {
+                done.skip("import_line");
+                return Ok(());
+            }
+            Letter::Record(letter) => letter,
+        };
+        // Places of another log are other places.
+        if logs.get(&letter.topic) != Some(&letter.log) {
+            done.skip("log_gone");
+            return Ok(());
         }
+        bytes += letter.key.len() + letter.value.len();
+        anyhow::ensure!(
+            bytes <= BYTES_MAX,
+            "these letters hold more than {BYTES_MAX} bytes: send them again by --reason or --source"
+        );
+        let place = (Partition(letter.partition), Offset(letter.offset));
+        by_source.entry(letter.source.clone()).or_default().insert(place, letter);
+        Ok(())
     })
     .await?;
     done.letters = found.letters;
-    // A line never was a record: import its file again.
-    (0..lines).for_each(|_| done.skip("import_line"));
     for (name, letters) in by_source {
         match definitions.sources.iter().find(|source| source.name == name) {
             Some(source) => of_source(log, source, definitions, letters, now, &mut done).await?,
@@ -85,18 +105,17 @@ async fn of_source(
     done: &mut Redriven,
 ) -> anyhow::Result<()> {
     let topic = log.topic(&source.topic).await?;
-    let (id, lanes) = (topic.log.to_string(), definitions.lanes());
+    let lanes = definitions.lanes();
     let lanes: Vec<&Arc<Lane>> =
         lanes.iter().filter(|lane| lane.source.name == source.name).collect();
-    let refused_at: BTreeSet<Place> =
-        letters.iter().filter(|(_, letter)| letter.log == id).map(|(place, _)| *place).collect();
+    let refused_at: BTreeSet<Place> = letters.keys().copied().collect();
     // In the order in which they came.
     let mut letters: Vec<(Place, OfRecord)> = letters.into_iter().collect();
     letters.sort_by_key(|(place, letter)| (letter.append_time_ms, *place));
     let mut taken: HashMap<[u8; 32], NewRecord> = HashMap::new();
     let mut order = Vec::new();
     for ((partition, offset), letter) in letters {
-        if letter.topic != source.topic || letter.log != id {
+        if letter.topic != source.topic {
             done.skip("log_gone");
             continue;
         }
