@@ -2,6 +2,7 @@
 //! was killed leaves there is taken away by the next one; the lock is the truth, not a process's number.
 
 use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::{Error, files};
@@ -10,14 +11,15 @@ use crate::{Error, files};
 const PREFIX: &str = "spill-";
 /// In each of them, locked by its owner.
 const LOCK: &str = "lock";
-/// Beside them, locked while one looks for dead ones and makes its own: one that is not locked yet would
-/// look dead.
+/// Beside them, locked while one looks for dead ones, makes its own or takes it away: one that is not locked
+/// yet, or without its lock already, would look dead.
 const TURN: &str = "spill.lock";
 
 /// A directory to spill into; it goes with its owner.
 #[derive(Debug)]
 pub(super) struct Spill {
     path: PathBuf,
+    root: PathBuf,
     _lock: File,
 }
 
@@ -25,9 +27,7 @@ impl Spill {
     /// Takes away what dead ones left in `root`, and makes one.
     pub(super) fn claim(root: &Path) -> Result<Self, Error> {
         files::create_dir(root)?;
-        let turn = root.join(TURN);
-        let turn_file = File::create(&turn).map_err(Error::io(&turn))?;
-        turn_file.lock().map_err(Error::io(&turn))?;
+        let _turn = turn(root)?;
         sweep(root)?;
         let process = std::process::id();
         // Another engine of this process, or a process of the same number on another machine, may have some.
@@ -39,7 +39,7 @@ impl Spill {
         let lock = path.join(LOCK);
         let lock_file = File::create(&lock).map_err(Error::io(&lock))?;
         lock_file.lock().map_err(Error::io(&lock))?;
-        Ok(Self { path, _lock: lock_file })
+        Ok(Self { path, root: root.to_owned(), _lock: lock_file })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -49,10 +49,26 @@ impl Spill {
 
 impl Drop for Spill {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
+        if let Err(error) = turn(&self.root).and_then(|_turn| remove(&self.path)) {
             let path = self.path.display();
             tracing::warn!(%path, %error, "the spill stays; the next batch job takes it away");
         }
+    }
+}
+
+/// Waits until nobody else looks, makes or takes away; held as long as the file is.
+fn turn(root: &Path) -> Result<File, Error> {
+    let path = root.join(TURN);
+    let file = File::create(&path).map_err(Error::io(&path))?;
+    file.lock().map_err(Error::io(&path))?;
+    Ok(file)
+}
+
+/// Removes a directory; somebody may have done so already.
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path)(error)),
+        _ => Ok(()),
     }
 }
 
@@ -67,7 +83,7 @@ fn sweep(root: &Path) -> Result<(), Error> {
             continue;
         }
         if is_dead(&path)? {
-            fs::remove_dir_all(&path).map_err(Error::io(&path))?;
+            remove(&path)?;
             tracing::info!(path = %path.display(), "took away what a killed batch job had spilled");
         }
     }
@@ -83,7 +99,7 @@ fn is_dead(path: &Path) -> Result<bool, Error> {
             Err(TryLockError::Error(error)) => Err(Error::io(&lock)(error)),
         },
         // Killed before it had its lock.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
         Err(error) => Err(Error::io(&lock)(error)),
     }
 }
@@ -131,5 +147,30 @@ mod tests {
         assert_eq!(names(root), with(&[&its]));
         drop(second);
         assert_eq!(names(root), with(&[]));
+    }
+    #[test]
+    fn what_goes_waits_for_its_turn_so_that_nobody_sees_it_half_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let spill = Spill::claim(root.path()).unwrap();
+        let lock = spill.path().join(LOCK);
+        let sweeping = turn(root.path()).unwrap();
+        let going = std::thread::spawn(move || drop(spill));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(lock.exists(), "removed under a sweep");
+        drop(sweeping);
+        going.join().unwrap();
+        assert!(!lock.exists());
+        remove(lock.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn many_come_and_go_at_once() {
+        let root = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..200).for_each(|_| drop(Spill::claim(root.path()).unwrap())));
+            }
+        });
+        assert_eq!(names(root.path()), [TURN]);
     }
 }
