@@ -108,6 +108,14 @@ struct Histogram {
     max: Duration,
 }
 
+impl Snapshot {
+    /// Answers that topic `served` does not hold though they were given.
+    #[must_use]
+    pub fn served_lost(&self) -> u64 {
+        self.served_overflow + self.served_failed + self.served_unwritten
+    }
+}
+
 impl Metrics {
     pub(super) fn add(counter: &AtomicU64, count: u64) {
         counter.fetch_add(count, Ordering::Relaxed);

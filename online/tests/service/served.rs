@@ -104,6 +104,7 @@ async fn a_full_queue_drops_and_counts() {
     let counts = handle.metrics.snapshot();
     assert!(counts.served_overflow > 0, "{counts:?}");
     assert_eq!(counts.served_written + counts.served_overflow, count);
+    assert_eq!(counts.served_written + counts.served_lost(), count);
     assert_eq!(records(&log).await.len() as u64, counts.served_written);
 }
 
@@ -116,6 +117,7 @@ async fn a_log_that_refuses_is_tried_again_and_then_counted() {
     world.stop().await;
     let counts = handle.metrics.snapshot();
     assert_eq!((counts.served_failed, counts.served_written), (1, 0));
+    assert_eq!(counts.served_lost(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,6 +131,7 @@ async fn what_is_still_queued_when_the_service_must_end_is_counted() {
     let (_directory, log) = world.stop().await;
     let counts = handle.metrics.snapshot();
     assert_eq!((counts.served_unwritten, counts.served_written), (3, 0), "{counts:?}");
+    assert_eq!(counts.served_lost(), 3);
     assert!(records(&log).await.is_empty());
 }
 

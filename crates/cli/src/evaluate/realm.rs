@@ -78,8 +78,7 @@ impl Realm {
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         let metrics = Arc::clone(&self.running.service.metrics);
         self.running.stop().await?;
-        let lost = metrics.snapshot();
-        let lost = lost.served_overflow + lost.served_failed;
+        let lost = metrics.snapshot().served_lost();
         anyhow::ensure!(lost == 0, "{lost} answers are not in topic `served` of the realm");
         Ok(())
     }
