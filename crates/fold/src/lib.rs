@@ -24,7 +24,9 @@ mod tiles;
 mod value;
 pub mod workload;
 
-pub use admission::{IDENTITIES_MAX, Identities, Identity, Ledger, Verdict, Watermark, refusals};
+pub use admission::{
+    IDENTITIES_MAX, Identities, Identity, Ledger, Refusal, Verdict, Watermark, refusals,
+};
 pub use aggregate::Place;
 pub use aggregate::keyed::BUCKETS;
 pub use inputs::Inputs;

@@ -48,49 +48,105 @@ async fn each_event_has_its_own_status() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_every_lane_would_refuse_is_refused_and_nothing_is_appended() {
-    let world = World::start(Setup::default()).await;
-    let event = |id: &str, kind: &str, item: &str, more: &str| {
-        let at = world.clock.now().0;
-        let payload = format!(
-            r#"{{"event_id":"{id}","event_time":{at},"visitor_id":"v","kind":"{kind}","item_id":"{item}"{more}}}"#
-        );
-        raw("clickstream", &payload)
-    };
-    let category = |bytes: usize| format!(r#","category":"{}""#, "c".repeat(bytes));
-    let price = |cents: i64| format!(r#","price_cents":{cents},"quantity":2"#);
-    let events = vec![
-        // Kept over and over by `views_by_category`.
-        event("a", "view", "i", &category(257)),
-        // No product of 64 bits.
-        event("b", "purchase", "i", &price(i64::MAX)),
-        // No sum that can be kept exactly.
-        event("c", "purchase", "i", &price(1 << 60)),
-        event("d", "view", &"i".repeat(513), ""),
-        event("e", "view", "", ""),
-        // What a feature does not ask for is not judged.
-        event("f", "purchase", "i", &category(257)),
-        event("g", "view", "i", &price(i64::MAX)),
-    ];
-    let statuses = world.track(events).await.statuses;
-    let found: Vec<&str> =
-        statuses.iter().map(|status| status.detail.split(':').next().unwrap_or_default()).collect();
-    assert_eq!(
-        found,
-        ["out_of_range", "expression", "out_of_range", "wrong_type", "missing_key", "", ""],
-        "{statuses:?}"
+/// An event of visitor `v`, as JSON.
+fn event(world: &World, id: &str, kind: &str, item: &str, more: &str) -> v1::Event {
+    let at = world.clock.now().0;
+    let payload = format!(
+        r#"{{"event_id":"{id}","event_time":{at},"visitor_id":"v","kind":"{kind}","item_id":"{item}"{more}}}"#
     );
-    assert!(statuses[0].detail.contains("at most 256"), "{statuses:?}");
-    assert!(statuses.iter().all(|s| (s.code() == Status::Ok) == s.position.is_some()));
-    let bounds = world.log.bounds("clickstream").await.unwrap();
-    assert_eq!(bounds.iter().map(|bounds| bounds.next.0).sum::<u64>(), 2, "{bounds:?}");
-    // And so no lane finds a dead letter.
+    raw("clickstream", &payload)
+}
+
+fn category(bytes: usize) -> String {
+    format!(r#","category":"{}""#, "c".repeat(bytes))
+}
+
+async fn appended(world: &World, topic: &str) -> u64 {
+    let bounds = world.log.bounds(topic).await.unwrap();
+    bounds.iter().map(|bounds| bounds.next.0).sum()
+}
+
+/// Until the lanes are past what was tracked.
+async fn covered(world: &World, statuses: Vec<v1::TrackStatus>) {
     let positions: Vec<_> = statuses.into_iter().filter_map(|status| status.position).collect();
     let request = v1::RecommendRequest { min_positions: positions, ..crate::world::ask("v") };
     while world.recommend(request.clone()).await.unwrap().stale {}
-    let dead = world.log.bounds("dead-letter").await.unwrap();
-    assert!(dead.iter().all(|bounds| bounds.next == record::Offset(0)), "{dead:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_lane_would_refuse_is_refused_and_not_appended() {
+    let world = World::start(Setup::default()).await;
+    let price = format!(r#","price_cents":{},"quantity":2"#, i64::MAX);
+    let events = vec![
+        // The visitors' lane cannot keep the category, the items' lane has no key.
+        event(&world, "a", "view", "", &category(257)),
+        event(&world, "b", "purchase", &"i".repeat(513), &price),
+        // What a feature does not ask for is not judged.
+        event(&world, "c", "purchase", "i", &category(257)),
+        event(&world, "d", "view", "i", &price),
+    ];
+    let statuses = world.track(events).await.statuses;
+    let codes: Vec<Status> = statuses.iter().map(v1::TrackStatus::code).collect();
+    assert_eq!(codes, [Status::Invalid, Status::Invalid, Status::Ok, Status::Ok], "{statuses:?}");
+    assert!(statuses[..2].iter().all(|s| !s.detail.is_empty() && s.position.is_none()));
+    assert!(statuses.iter().all(|s| s.refused_by.is_empty()), "{statuses:?}");
+    assert_eq!(appended(&world, "clickstream").await, 2);
+    // And so no lane finds a dead letter.
+    covered(&world, statuses).await;
+    assert_eq!(appended(&world, "dead-letter").await, 0);
+}
+
+/// What one lane counts must be in the log whoever took it in; the client is told who goes without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_lane_refuses_is_appended_and_said() {
+    let world = World::start(Setup::default()).await;
+    let price = |cents: i64| format!(r#","price_cents":{cents},"quantity":2"#);
+    let events = vec![
+        // Kept over and over by `views_by_category`.
+        event(&world, "a", "view", "i", &category(257)),
+        // No product of 64 bits.
+        event(&world, "b", "purchase", "i", &price(i64::MAX)),
+        // No sum that can be kept exactly.
+        event(&world, "c", "purchase", "i", &price(1 << 60)),
+        event(&world, "d", "view", "", ""),
+        event(&world, "e", "view", "i", ""),
+    ];
+    let statuses = world.track(events).await.statuses;
+    let good = |s: &v1::TrackStatus| s.code() == Status::Ok && s.position.is_some();
+    assert!(statuses.iter().all(good), "{statuses:?}");
+    let found: Vec<Vec<(&str, &str)>> = statuses
+        .iter()
+        .map(|status| {
+            let reason = |detail| str::split(detail, ':').next().unwrap_or_default();
+            let by = status.refused_by.iter();
+            by.map(|by| (by.entity.as_str(), reason(&by.detail))).collect()
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            vec![("visitor", "out_of_range")],
+            vec![("visitor", "expression")],
+            vec![("visitor", "out_of_range")],
+            vec![("item", "missing_key")],
+            vec![],
+        ],
+        "{statuses:?}"
+    );
+    assert!(statuses[0].refused_by[0].detail.contains("at most 256"), "{statuses:?}");
+    assert_eq!(appended(&world, "clickstream").await, 5);
+    // As many dead letters as were told of, and the other lane has counted the rest.
+    covered(&world, statuses).await;
+    assert_eq!(appended(&world, "dead-letter").await, 4);
+    let request = v1::GetFeaturesRequest {
+        entity: "visitor".to_owned(),
+        keys: vec!["v".to_owned()],
+        ..Default::default()
+    };
+    let features = world.features(request).await.unwrap();
+    let views = &features.entities[0].values["user_activity.views_30m"];
+    let two = v1::feature_value::Value::IntValue(2);
+    assert_eq!(views.value, Some(two), "without an item it is a view all the same");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,28 +5,55 @@ use definitions::{EventBatch, Lane, Reason, Rejection, Source};
 
 use super::watermark::is_future;
 
-/// What becomes a dead letter whatever came before it: rows of a batch of `source` that cannot be decoded,
-/// lie in the future of their append time, or that one of its lanes cannot evaluate or keep. Ascending by
-/// row, with each row's first fault. Whoever takes records in can so refuse what no lane would count;
-/// *late*, *duplicate* and *key flood* depend on the stream, so only the lanes can tell.
+/// What is wrong with a record whatever came before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Every lane of its source makes a dead letter of it, so that it changes no state.
+    Whole(Rejection),
+    /// These lanes make a dead letter of it, each by its entity; the others take it.
+    Partial(Vec<(String, Rejection)>),
+}
+
+/// The rows of a batch of `source` that become dead letters whatever came before them: in every lane what
+/// cannot be decoded or lies in the future of its append time, in a lane by itself what that lane cannot
+/// evaluate or keep. By row, with the first fault. Whoever takes records in may turn a [`Refusal::Whole`]
+/// away; anything else belongs into the log, or state would depend on who took it in. *Late*, *duplicate* and
+/// *key flood* depend on the stream, so only the lanes can tell.
 #[must_use]
-pub fn refusals(source: &Source, lanes: &[Arc<Lane>], batch: &EventBatch) -> Vec<Rejection> {
-    let mut refused: BTreeMap<usize, Rejection> = BTreeMap::new();
-    let mut refuse = |rejection: &Rejection| {
-        refused.entry(rejection.row).or_insert_with(|| rejection.clone());
-    };
-    batch.rejections.iter().for_each(&mut refuse);
+pub fn refusals(
+    source: &Source,
+    lanes: &[Arc<Lane>],
+    batch: &EventBatch,
+) -> BTreeMap<usize, Refusal> {
+    let mut whole: BTreeMap<usize, Rejection> = BTreeMap::new();
+    for rejection in &batch.rejections {
+        whole.entry(rejection.row).or_insert_with(|| rejection.clone());
+    }
     let times = batch.event_times.iter().zip(&batch.append_times);
     for (row, (event, append)) in times.enumerate() {
         if is_future(*event, *append, source.max_future_us) {
             let ahead_s = source.max_future_us / 1_000_000;
             let detail =
                 format!("the event time lies more than {ahead_s} s ahead: check the clock");
-            refuse(&Rejection { row, reason: Reason::Future, detail });
+            whole.entry(row).or_insert(Rejection { row, reason: Reason::Future, detail });
         }
     }
-    for lane in lanes.iter().filter(|lane| lane.source.name == source.name) {
-        lane.evaluate(batch).rejections.iter().for_each(&mut refuse);
+    let lanes: Vec<&Arc<Lane>> =
+        lanes.iter().filter(|lane| lane.source.name == source.name).collect();
+    let mut by_lane: BTreeMap<usize, Vec<(String, Rejection)>> = BTreeMap::new();
+    for lane in &lanes {
+        for rejection in lane.evaluate(batch).rejections {
+            let refusing = by_lane.entry(rejection.row).or_default();
+            refusing.push((lane.entity.clone(), rejection));
+        }
     }
-    refused.into_values().collect()
+    let mut refusals: BTreeMap<usize, Refusal> =
+        whole.into_iter().map(|(row, rejection)| (row, Refusal::Whole(rejection))).collect();
+    for (row, mut refusing) in by_lane {
+        refusals.entry(row).or_insert_with(|| match refusing.len() == lanes.len() {
+            true => Refusal::Whole(refusing.swap_remove(0).1),
+            false => Refusal::Partial(refusing),
+        });
+    }
+    refusals
 }

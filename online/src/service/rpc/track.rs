@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use definitions::decode::Decoder;
-use definitions::{Lane, Source};
+use definitions::{Lane, Rejection, Source};
 use event_log::{Appended, NewRecord, Topic};
 use record::{AppendTime, Offset, Partition, Record, partition_for_key};
 use tonic::{Request, Response, Status};
@@ -67,8 +67,8 @@ fn check(events: &[v1::Event]) -> Result<(), Refusal> {
     wrong.into_result()
 }
 
-/// Judges each event as the updater's lanes will, appends the good ones and waits for them to be
-/// durable.
+/// Judges each event as the updater's lanes will, appends what at least one of them will count and waits for
+/// it to be durable.
 async fn track(core: &Core, events: Vec<v1::Event>) -> Result<Vec<v1::TrackStatus>, Refusal> {
     let mut statuses: Vec<Option<v1::TrackStatus>> = vec![None; events.len()];
     let mut by_source: BTreeMap<String, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
@@ -105,42 +105,51 @@ async fn append(
 ) -> Vec<(usize, v1::TrackStatus)> {
     let now = core.clock.append_time();
     let mut outcomes = Vec::with_capacity(events.len());
-    let mut good: Vec<(usize, NewRecord)> = Vec::with_capacity(events.len());
+    let mut good: Vec<((usize, Vec<v1::LaneRefusal>), NewRecord)> =
+        Vec::with_capacity(events.len());
     let lanes = core.definitions.lanes();
     let judged = busy(events.len(), || judge(source, &lanes, topic, now, events));
     for (at, record, refusal) in judged {
-        match refusal {
-            Some(detail) => outcomes.push((at, status(Code::Invalid, &detail))),
-            None => good.push((at, NewRecord { key: record.key, value: record.value })),
-        }
+        let refused_by = match refusal {
+            Some(fold::Refusal::Whole(rejection)) => {
+                outcomes.push((at, status(Code::Invalid, &detail(&rejection))));
+                continue;
+            }
+            Some(fold::Refusal::Partial(lanes)) => lanes.into_iter().map(by_lane).collect(),
+            None => Vec::new(),
+        };
+        good.push(((at, refused_by), NewRecord { key: record.key, value: record.value }));
     }
     if good.is_empty() {
         return outcomes;
     }
-    let (places, records): (Vec<usize>, Vec<NewRecord>) = good.into_iter().unzip();
+    let (places, records): (Vec<_>, Vec<NewRecord>) = good.into_iter().unzip();
     match core.log.append(&source.topic, records).await {
         Ok(appended) => {
             let mut appended = appended.into_iter();
-            outcomes.extend(places.into_iter().map(|at| match appended.next() {
-                Some(Ok(appended)) => (at, accepted(source, topic, appended)),
+            outcomes.extend(places.into_iter().map(|(at, refused_by)| match appended.next() {
+                Some(Ok(appended)) => {
+                    let accepted = accepted(source, topic, appended);
+                    (at, v1::TrackStatus { refused_by, ..accepted })
+                }
                 Some(Err(error)) => (at, refused(&error)),
                 None => (at, status(Code::Unavailable, "the log gave no outcome")),
             }));
         }
-        Err(error) => outcomes.extend(places.into_iter().map(|at| (at, refused(&error)))),
+        Err(error) => outcomes.extend(places.into_iter().map(|(at, _)| (at, refused(&error)))),
     }
     outcomes
 }
 
-/// Each event as a record, and why it is refused, if it is: whatever every lane would make a dead letter
-/// of, wherever the record alone decides that.
+/// Each event as a record, and which lanes would make a dead letter of it, wherever the record alone decides
+/// that.
 fn judge(
     source: &Arc<Source>,
     lanes: &[Arc<Lane>],
     topic: Topic,
     now: AppendTime,
     events: Vec<(usize, Vec<u8>)>,
-) -> Vec<(usize, Record, Option<String>)> {
+) -> Vec<(usize, Record, Option<fold::Refusal>)> {
     let mut by_partition: BTreeMap<Partition, (Vec<usize>, Vec<Record>)> = BTreeMap::new();
     for (at, value) in events {
         let key = key(source, &value);
@@ -154,21 +163,21 @@ fn judge(
     for (partition, (places, records)) in by_partition {
         let decoder = Decoder::new(Arc::clone(source), partition, topic.partitions);
         let batch = decoder.decode(&records);
-        let mut refusals = vec![None; records.len()];
-        for rejection in fold::refusals(source, lanes, &batch) {
-            let (reason, detail) = (rejection.reason.as_str(), &rejection.detail);
-            let shown = &detail[..detail.floor_char_boundary(DETAIL_BYTES_MAX)];
-            refusals[rejection.row] = Some(format!("{reason}: {shown}"));
-        }
-        judged.extend(
-            places
-                .into_iter()
-                .zip(records)
-                .zip(refusals)
-                .map(|((at, record), refusal)| (at, record, refusal)),
-        );
+        let mut refusals = fold::refusals(source, lanes, &batch);
+        let records = places.into_iter().zip(records).enumerate();
+        judged.extend(records.map(|(row, (at, record))| (at, record, refusals.remove(&row))));
     }
     judged
+}
+
+fn detail(rejection: &Rejection) -> String {
+    let (reason, detail) = (rejection.reason.as_str(), &rejection.detail);
+    let shown = &detail[..detail.floor_char_boundary(DETAIL_BYTES_MAX)];
+    format!("{reason}: {shown}")
+}
+
+fn by_lane((entity, rejection): (String, Rejection)) -> v1::LaneRefusal {
+    v1::LaneRefusal { entity, detail: detail(&rejection) }
 }
 
 /// The stream key that the payload names; empty where it has none, which the decoder refuses.
@@ -198,5 +207,5 @@ fn refused(error: &event_log::Error) -> v1::TrackStatus {
 }
 
 fn status(code: Code, detail: &str) -> v1::TrackStatus {
-    v1::TrackStatus { code: code.into(), detail: detail.to_owned(), position: None }
+    v1::TrackStatus { code: code.into(), detail: detail.to_owned(), ..v1::TrackStatus::default() }
 }
