@@ -252,6 +252,31 @@ fn a_reader_that_has_gone_ends_the_command_quietly() {
     assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
 }
 
+/// Nor does it make a success of what failed.
+#[test]
+fn a_reader_that_has_gone_hides_no_failure() {
+    let twofold = Twofold::new();
+    let deaf = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = twofold.command(arguments).stdout(writer).output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let file = twofold.file("shop.csv", "what is this\n");
+    let (code, stderr) = deaf(&["import", "taobao", file.to_str().unwrap()]);
+    assert_eq!(code, Some(65), "{stderr}");
+    assert!(stderr.contains("nothing was appended"), "{stderr}");
+    let examples = shop(&twofold).join("groups/user_activity.examples.toml");
+    let good = std::fs::read_to_string(&examples).unwrap();
+    std::fs::write(&examples, good.replace("views_7d = ", "views_7d = 9")).unwrap();
+    for arguments in [&["check", "definitions"][..], &["check", "definitions", "--json"]] {
+        let (code, stderr) = deaf(arguments);
+        assert_eq!(code, Some(64), "{stderr}");
+        assert!(stderr.contains("golden values differ"), "{stderr}");
+    }
+    assert_eq!(deaf(&["topics", "list"]).0, Some(0), "what was good stays so");
+}
+
 #[test]
 fn the_settings_that_are_listed_are_a_settings_file() {
     let twofold = Twofold::new();

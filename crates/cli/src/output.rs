@@ -91,11 +91,11 @@ impl Output {
     /// Prints an outcome.
     ///
     /// # Errors
-    /// Its own failure, after it is printed.
+    /// Its own failure, whether or not anybody has read it; else that it cannot be printed.
     pub(crate) fn outcome(self, outcome: &Outcome) -> anyhow::Result<()> {
-        line(if self.json { &outcome.json } else { outcome.text.trim_end() })?;
+        let printed = line(if self.json { &outcome.json } else { outcome.text.trim_end() });
         match &outcome.failed {
-            None => Ok(()),
+            None => printed,
             Some(why) => Err(anyhow::anyhow!(why.clone())).exit(outcome.code),
         }
     }

@@ -7,6 +7,7 @@ use definitions::{Definitions, Lane};
 use runtime::exit::{Code, With};
 
 use super::Context;
+use crate::output::Outcome;
 use crate::{data, definition_files};
 
 pub(super) fn run(context: &Context, dir: Option<PathBuf>) -> anyhow::Result<()> {
@@ -32,12 +33,11 @@ pub(super) fn run(context: &Context, dir: Option<PathBuf>) -> anyhow::Result<()>
         "lanes": costs(&definitions),
         "hash": definitions.hash().iter().map(|b| format!("{b:02x}")).collect::<String>(),
     });
-    context.output.result(&json, || describe(&definitions, &lanes, &failures))?;
-    match failures.is_empty() {
-        true => Ok(()),
-        false => Err(anyhow::anyhow!("{} golden values differ", failures.len()))
-            .exit(Code::Configuration),
-    }
+    let outcome = Outcome::new(&json, describe(&definitions, &lanes, &failures))?;
+    context.output.outcome(&match failures.len() {
+        0 => outcome,
+        differ => outcome.failing(Code::Configuration, format!("{differ} golden values differ")),
+    })
 }
 
 /// What each lane costs, for a program.
