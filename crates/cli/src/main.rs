@@ -9,6 +9,7 @@
 
 mod admin;
 mod args;
+mod code;
 mod command;
 mod counts;
 mod data;
@@ -44,33 +45,7 @@ fn main() -> ExitCode {
         Err(error) if error.is::<output::Closed>() => Code::Success.into(),
         Err(error) => {
             eprintln!("twofold: {}", exit::message(&error));
-            code(&error).into()
+            code::of(&error).into()
         }
     }
-}
-
-/// Files that are damaged or do not fit together are bad data, whichever command reads them.
-fn code(error: &anyhow::Error) -> Code {
-    if error.chain().any(is_bad_data) {
-        return Code::Data;
-    }
-    let is_no_directory = |cause: &(dyn std::error::Error + 'static)| {
-        matches!(cause.downcast_ref(), Some(embedded::Error::NoDatabase { .. }))
-    };
-    match error.chain().any(is_no_directory) {
-        true => Code::Configuration,
-        false => exit::code(error),
-    }
-}
-
-fn is_bad_data(cause: &(dyn std::error::Error + 'static)) -> bool {
-    use batch::Error::{Behind, Damaged, Gap, OtherLog, SeveralLogs};
-    let batch = matches!(
-        cause.downcast_ref(),
-        Some(Damaged { .. } | Gap { .. } | SeveralLogs { .. } | Behind { .. } | OtherLog { .. })
-    );
-    let log = matches!(cause.downcast_ref(), Some(event_log::Error::Damaged { .. }));
-    let store = matches!(cause.downcast_ref(), Some(online_store::Error::Damaged { .. }));
-    let database = cause.downcast_ref::<embedded::Error>();
-    batch || log || store || database.is_some_and(embedded::Error::is_damage)
 }

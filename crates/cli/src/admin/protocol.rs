@@ -133,7 +133,7 @@ impl Call {
 impl Answer {
     /// An error as an answer.
     pub(super) fn failed(error: &anyhow::Error) -> Self {
-        let code = runtime::exit::code(error) as u8;
+        let code = crate::code::of(error) as u8;
         Self::Failed { message: runtime::exit::message(error), code }
     }
 
@@ -205,5 +205,13 @@ mod tests {
         let error = answer.end().unwrap().unwrap_err();
         assert_eq!(runtime::exit::code(&error), Code::Data);
         assert_eq!(runtime::exit::message(&error), "file shop.csv: line 3 is torn");
+    }
+    #[test]
+    fn damage_that_the_owner_finds_is_bad_data_to_its_client() {
+        let key = "head".to_owned();
+        let damaged = online_store::Error::Damaged { key, what: "torn".to_owned() };
+        let found = anyhow::Error::new(online::updater::Error::Store(damaged));
+        let error = Answer::failed(&found).end().unwrap().unwrap_err();
+        assert_eq!(crate::code::of(&error), Code::Data);
     }
 }
