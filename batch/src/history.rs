@@ -19,6 +19,7 @@ use record::{EventTime, Offset, Partition};
 use crate::plan::{Engine, Order, Scan};
 use crate::{Error, Extent, Records, Watch};
 
+pub use sequences::verify_sequences;
 pub use sessions::{IDLE_US, Sessions};
 
 /// A day, in microseconds.

@@ -66,7 +66,8 @@ pub struct Store {
     root: PathBuf,
 }
 
-const REMEDY: &str = "run `twofold backfill`, which makes them again";
+const REMEDY: &str = "run `twofold backfill`, which makes the newest again; remove older ones, and answers made with them \
+                      are skipped and counted";
 
 /// The indexes as they were known at `cut`: from sessions that had been quiet for half an hour.
 #[must_use]

@@ -273,7 +273,11 @@ impl Registry {
     }
 
     fn point(&self, digest: &str, at_us: i64) -> Result<(), Error> {
-        let mut active = self.active()?;
+        let mut active = match self.active() {
+            // What it said is lost; publishing is the remedy.
+            Err(Error::Pointer { .. }) => Active::default(),
+            other => other?,
+        };
         if active.digest() == Some(digest) {
             return Ok(());
         }

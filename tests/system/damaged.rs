@@ -53,8 +53,7 @@ fn an_archive_that_lacks_its_last_file_is_not_taken_for_a_shorter_one() {
     // Gone with its summary, nothing in the archive tells of it; the indexes do.
     std::fs::remove_file(last).unwrap();
     std::fs::remove_file(last.with_extension("json")).unwrap();
-    let (_, stderr) = twofold.fails(&with(&["backfill"]));
-    assert!(stderr.contains("clickstream") && stderr.contains("twofold archive"), "{stderr}");
+    fails_with_65(&twofold, &["backfill"], &["clickstream", "twofold archive"]);
     twofold.json(&with(&["archive"]));
     twofold.json(&with(&["backfill"]));
 }
@@ -85,6 +84,34 @@ fn a_log_that_has_lost_what_was_archived_is_not_gone_on_with() {
     }
 }
 
+#[test]
+fn sequences_that_are_not_what_was_written_teach_nothing() {
+    let (twofold, _) = trained();
+    let sequences = twofold.path("twofold-data/training/sequences.parquet");
+    flip(&sequences);
+    fails_with_65(&twofold, &["train"], &["sequences.parquet", "twofold backfill"]);
+    twofold.json(&with(&["backfill"]));
+    twofold.json(&with(&["train"]));
+}
+
+#[test]
+fn a_pointer_that_is_torn_is_mended_by_publishing() {
+    let (twofold, bundle) = trained();
+    std::fs::write(twofold.path("twofold-data/models/active.json"), "{").unwrap();
+    for command in [&["status"][..], &["models", "list"]] {
+        fails_with_65(&twofold, command, &["active.json", "models publish"]);
+    }
+    twofold.json(&with(&["models", "publish", &bundle]));
+    twofold.json(&with(&["status"]));
+}
+
+#[test]
+fn nothing_to_evaluate_is_no_evaluation() {
+    let (twofold, _) = trained();
+    let empty = twofold.file("empty.jsonl", "");
+    fails_with_65(&twofold, &["evaluate", "jsonl", empty.to_str().unwrap()], &["empty.jsonl"]);
+}
+
 #[tokio::test]
 async fn parity_does_not_skip_what_is_damaged() {
     let (twofold, bundle) = trained();
@@ -105,7 +132,8 @@ async fn parity_does_not_skip_what_is_damaged() {
     assert_eq!(again, compared, "the remedy helps");
 
     std::fs::write(twofold.path("twofold-data/indexes/latest.json"), "{").unwrap();
-    let held_out = twofold.file("held-out.txt", "SessionId\tItemId\tTime\n1\t2\t1\n1\t3\t2\n");
+    let held_out = twofold
+        .file("held-out.txt", "SessionId\tItemId\tTime\n1\t2\t1411000000\n1\t3\t1411000009\n");
     let held_out = held_out.to_str().unwrap();
     fails_with_65(&twofold, &["evaluate", "yoochoose", held_out], &["latest.json"]);
     twofold.json(&with(&["backfill"]));

@@ -58,6 +58,11 @@ fn letters_are_listed_by_reason_and_sent_again_once() {
     let again = twofold.json(&["dead-letters", "redrive"]);
     assert_eq!(again["redriven"], 0, "{again}");
     assert_eq!(again["skipped"]["redriven_before"], LONG, "{again}");
+    for told in [&idle, &sent, &again] {
+        let skipped = told["skipped"].as_object().unwrap().values();
+        let skipped: u64 = skipped.map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!(told["letters"], told["redriven"].as_u64().unwrap() + skipped, "{told}");
+    }
 
     // The new lane took the originals at their own places, so what was sent again is a copy.
     twofold.json(&["update", "--drain"]);

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Int64Builder, ListBuilder, RecordBatch, StringBuilder};
@@ -52,9 +52,33 @@ impl History {
         writer.write(&chunk.take()?).map_err(failed)?;
         writer.close().map_err(failed)?;
         sync.sync_all().map_err(Error::io(&aside))?;
+        files::write(&checksum(path), files::sha256(&files::read(&aside)?).as_bytes())?;
         files::publish(&aside, path)?;
         Ok(count)
     }
+}
+
+/// Compares a file of [`History::write_sequences`] with the checksum beside it.
+///
+/// # Errors
+/// When they differ or one is not there.
+pub fn verify_sequences(path: &Path) -> Result<(), Error> {
+    let damaged = |what: &str| Error::Damaged {
+        path: path.to_owned(),
+        what: what.to_owned(),
+        remedy: "run `twofold backfill`, which writes it again",
+    };
+    let expected =
+        files::read(&checksum(path)).map_err(|_| damaged("has no checksum beside it"))?;
+    match files::sha256(&files::read(path)?).as_bytes() == expected {
+        true => Ok(()),
+        false => Err(damaged("is not what was written")),
+    }
+}
+
+/// The file's SHA-256 in hexadecimal; written before it, so that there is none without.
+fn checksum(path: &Path) -> PathBuf {
+    path.with_extension("parquet.sha256")
 }
 
 struct Chunk {

@@ -60,15 +60,23 @@ fn own(cause: Cause<'_>) -> Option<Code> {
         || matches!(cause.downcast_ref(), Some(online_store::Error::Damaged { .. }))
         || cause.downcast_ref().is_some_and(embedded::Error::is_damage)
         || cause.is::<fold::Error>()
+        || matches!(cause.downcast_ref(), Some(models::registry::Error::Pointer { .. }))
         || is_bad_index(cause);
     is_bad.then_some(Code::Data)
 }
 
 fn is_bad_batch(cause: Cause<'_>) -> bool {
-    use batch::Error::{Behind, Damaged, Gap, OtherLog, SeveralLogs};
+    use batch::Error::{Behind, Damaged, Gap, OtherLog, SeveralLogs, StepBack};
     matches!(
         cause.downcast_ref(),
-        Some(Behind { .. } | Damaged { .. } | Gap { .. } | OtherLog { .. } | SeveralLogs { .. })
+        Some(
+            Behind { .. }
+                | Damaged { .. }
+                | Gap { .. }
+                | OtherLog { .. }
+                | SeveralLogs { .. }
+                | StepBack { .. }
+        )
     )
 }
 

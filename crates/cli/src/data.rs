@@ -4,9 +4,11 @@ mod open;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use batch::archive::{Archive, Tiered};
 use definitions::{Definitions, Lane};
+use embedded::Database;
 use event_log::{EventLog, Kafka};
 use online_store::OnlineStore;
 use runtime::entropy::Entropy;
@@ -27,6 +29,8 @@ pub(crate) struct Data {
     /// The log's adapter, where it is Kafka: its topics have settings of their own.
     pub(crate) kafka: Option<Arc<Kafka>>,
     pub(crate) archive: Archive,
+    /// The embedded database, where log or store lie in one.
+    pub(crate) database: Option<Database>,
     pub(crate) entropy: Entropy,
 }
 
@@ -46,6 +50,21 @@ impl Data {
             };
         }
         Ok(())
+    }
+
+    /// Waits until the embedded database takes no more writes, which only a new start can mend; for ever
+    /// where there is none.
+    pub(crate) async fn broken(&self) -> anyhow::Error {
+        const EVERY: Duration = Duration::from_millis(500);
+        loop {
+            tokio::time::sleep(EVERY).await;
+            if self.database.as_ref().is_some_and(Database::is_poisoned) {
+                return anyhow::anyhow!(
+                    "the database takes no more writes since one of them failed: free space on its \
+                     disk or mend it, then start again; nothing acknowledged is lost"
+                );
+            }
+        }
     }
 
     /// What the updater works with; what the log has dropped comes from the archive.

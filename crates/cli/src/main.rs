@@ -5,7 +5,6 @@
 //! go to stdout (with `--json` the last line is one object), logs and progress to stderr.
 //!
 //! Start with [`args::Cli`], then the command's own file under `command/`.
-#![allow(clippy::print_stderr, reason = "a command line says why it failed")]
 
 mod admin;
 mod args;
@@ -25,6 +24,7 @@ mod settings;
 mod shop;
 mod watch;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -44,7 +44,8 @@ fn main() -> ExitCode {
         Ok(()) => Code::Success.into(),
         Err(error) if error.is::<output::Closed>() => Code::Success.into(),
         Err(error) => {
-            eprintln!("twofold: {}", exit::message(&error));
+            // Where nobody reads, the code has to do.
+            let _ = writeln!(std::io::stderr(), "twofold: {}", exit::message(&error));
             code::of(&error).into()
         }
     }

@@ -100,6 +100,14 @@ pub(crate) async fn start(
         entropy: data.entropy.clone(),
         updater: handle.clone(),
     };
+    let (database, ended) = (data.clone(), stopped.clone());
+    // Serving on while every event is refused would look healthy to whoever could start it again.
+    tasks.spawn(async move {
+        match ended.unless(database.broken()).await {
+            Some(broken) => Err(broken),
+            None => Ok(()),
+        }
+    });
     let service = Service::new(settings.service.clone(), parts).await?;
     let of_service = service.handle();
     let address = listener.local_addr()?;

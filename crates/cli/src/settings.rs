@@ -214,6 +214,26 @@ impl Settings {
             let remedy = "give milliseconds up to 30 days, such as 3600000";
             return Err(Invalid::new("train.publish_lag_ms", "is out of range", remedy));
         }
+        for (key, rate) in [
+            ("retriever.learning_rate", self.retriever.learning_rate),
+            ("ranker.learning_rate", self.ranker.learning_rate),
+        ] {
+            if !(rate > 0.0 && rate <= 1.0) {
+                return Err(Invalid::new(key, "is out of range", "give more than 0 and at most 1"));
+            }
+        }
+        for (key, least) in [
+            ("retriever.epochs_max", self.retriever.epochs_max),
+            ("retriever.dimension", self.retriever.dimension),
+            ("retriever.positions_per_batch", self.retriever.positions_per_batch),
+            ("ranker.epochs_max", self.ranker.epochs_max),
+            ("ranker.positions_per_batch", self.ranker.positions_per_batch),
+            ("ranker.hidden", self.ranker.hidden.into_iter().min().unwrap_or(0)),
+        ] {
+            if least == 0 {
+                return Err(Invalid::new(key, "is out of range", "give at least 1"));
+            }
+        }
         self.updater.check()?;
         self.item_table.check()?;
         self.service.check()
@@ -297,6 +317,12 @@ mod tests {
         let mut settings = Settings::default();
         settings.service.served_topic = "what was served".to_owned();
         assert_eq!(settings.check().unwrap_err().key, "service.served_topic");
+        let mut senseless = Settings::default();
+        senseless.ranker.learning_rate = f64::NAN;
+        assert_eq!(senseless.check().unwrap_err().key, "ranker.learning_rate");
+        senseless = Settings::default();
+        senseless.ranker.hidden = [0, 8];
+        assert_eq!(senseless.check().unwrap_err().key, "ranker.hidden");
         let lag = |publish_lag_ms| Settings {
             train: Train { publish_lag_ms, ..Train::default() },
             ..Settings::default()

@@ -24,6 +24,7 @@ mod role;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fjall::{Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
@@ -102,6 +103,7 @@ struct Shared {
     group: GroupSync,
     roles: Roles,
     crash: Option<crash::Armed>,
+    poisoned: AtomicBool,
     _ownership: Ownership,
 }
 
@@ -169,6 +171,7 @@ impl Database {
                 group: GroupSync::default(),
                 roles: Roles::default(),
                 crash: options.crash_at.map(crash::Armed::new),
+                poisoned: AtomicBool::new(false),
                 _ownership: ownership,
             }),
         })
@@ -257,9 +260,19 @@ impl Database {
         }
     }
 
+    /// Whether somebody was told that the database takes no more writes. Nothing but opening it again, once
+    /// its disk has room, mends that.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.shared.poisoned.load(Ordering::Relaxed)
+    }
+
     /// The library's error, with the directory and what to do about it.
     #[must_use]
     pub fn failed(&self, source: fjall::Error) -> Error {
+        if matches!(source, fjall::Error::Poisoned) {
+            self.shared.poisoned.store(true, Ordering::Relaxed);
+        }
         Error::database(&self.shared.directory, source)
     }
 }

@@ -1,5 +1,7 @@
 //! The process's log: `tracing` to stderr, so that stdout stays for results.
 
+use std::io::Write;
+
 use documented::Documented;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
@@ -68,13 +70,28 @@ impl Settings {
 pub fn init(settings: &Settings, colour: bool) -> Result<(), Error> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(settings.check()?)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Lossy(std::io::stderr()))
         .with_ansi(colour);
     let opened = match settings.format {
         Format::Human => builder.with_target(false).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
     opened.map_err(|_| Error::Open)
+}
+
+/// A log that nobody reads, or whose disk is full, ends nothing.
+struct Lossy<W>(W);
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,8 @@ fn what_a_crash_leaves_is_ignored() {
     assert_eq!(registry.load_active(&expected).unwrap().digest, digest);
     fs::write(root.path().join("active.json"), b"{\"gener").unwrap();
     assert!(matches!(registry.active(), Err(Error::Pointer { .. })));
+    registry.activate(&digest, &expected, 20).unwrap();
+    assert_eq!(registry.load_active(&expected).unwrap().digest, digest, "the remedy helps");
 }
 
 #[test]

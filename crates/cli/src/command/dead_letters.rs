@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use batch::archive::Tiered;
 use definitions::Definitions;
+use runtime::exit::{Code, With};
 
 use super::Context;
 use crate::args::{DeadLettersCommand, OfLetters};
@@ -18,6 +19,17 @@ pub(crate) async fn run(
     definitions: &Definitions,
     command: &DeadLettersCommand,
 ) -> anyhow::Result<Outcome> {
+    let (DeadLettersCommand::List { of, .. } | DeadLettersCommand::Redrive { of }) = command;
+    if let Some(name) = &of.source
+        && definitions.sources.iter().all(|source| source.name != *name)
+    {
+        let known: Vec<&str> = definitions.sources.iter().map(|s| s.name.as_str()).collect();
+        let known = known.join(", ");
+        return Err(anyhow::anyhow!(
+            "--source {name}: the definitions have no such source, only {known}"
+        ))
+        .exit(Code::Configuration);
+    }
     match command {
         DeadLettersCommand::List { of, limit } => list(context, data, of, *limit).await,
         DeadLettersCommand::Redrive { of } => redrive(context, data, definitions, of).await,

@@ -35,11 +35,21 @@ pub(super) async fn run(context: Context, args: EvaluateArgs) -> anyhow::Result<
     let parsed = import::read(args.format, source, &files, |_| {});
     let dead_lettered = parsed.dead_letters.len();
     let steps = steps(parsed.events).exit(Code::Data)?;
+    if steps.iter().all(|step| step.target.is_none()) {
+        return Err(anyhow::anyhow!(
+            "file {}: nothing to evaluate: no session has two events ({dead_lettered} lines are no \
+             events)",
+            args.file.display()
+        ))
+        .exit(Code::Data);
+    }
 
     let latest = backfill::indexes(&context).latest()?;
     let latest =
         latest.ok_or_else(|| anyhow::anyhow!("no candidate indexes: run `twofold backfill`"))?;
     let cut = EventTime(latest.cut_us);
+    let bundles = Registry::at(context.settings.data.join("models"));
+    anyhow::ensure!(bundles.active()?.digest().is_some(), "no active bundle: run `twofold train`");
     let overlap = overlap(&context, &definitions, &steps, cut).exit(Code::Data)?;
     let engine = backfill::engine(&context)?;
     let (_, history) = backfill::history(&context, &definitions, &engine).await?;

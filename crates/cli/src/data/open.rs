@@ -69,7 +69,7 @@ impl Data {
                 }
             };
         archive.check(&*log).await?;
-        Ok(Self { log, store, kafka, archive, entropy })
+        Ok(Self { log, store, kafka, archive, database, entropy })
     }
 
     /// Opens or creates a directory with the embedded pair; fails naming the owner if another process
@@ -80,7 +80,8 @@ impl Data {
         let log = Arc::new(log(&database, &clock, &entropy)?);
         let store = Arc::new(store(&database, &opening)?);
         let archive = Archive::new(directory.join("archive"));
-        Ok(Self { log, store, kafka: None, archive, entropy })
+        let database = Some(database);
+        Ok(Self { log, store, kafka: None, archive, database, entropy })
     }
 }
 

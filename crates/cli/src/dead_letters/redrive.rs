@@ -27,11 +27,12 @@ const BYTES_MAX: usize = 512 << 20;
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Redriven {
-    /// Distinct letters that were looked at.
+    /// Distinct letters that were looked at: the sum of the rest.
     pub(crate) letters: u64,
-    /// Records appended to their source's topic: lanes of one source share a record.
+    /// Records appended to their source's topic.
     pub(crate) redriven: u64,
-    /// Records that were not, by reason.
+    /// Letters that were not, by reason; `same_record`: another lane's letter of the same record was
+    /// looked at.
     pub(crate) skipped: BTreeMap<&'static str, u64>,
 }
 
@@ -82,7 +83,10 @@ pub(crate) async fn redrive(
             "these letters hold more than {BYTES_MAX} bytes: send them again by --reason or --source"
         );
         let place = (Partition(letter.partition), Offset(letter.offset));
-        by_source.entry(letter.source.clone()).or_default().insert(place, letter);
+        let of_source = by_source.entry(letter.source.clone()).or_default();
+        if of_source.insert(place, letter).is_some() {
+            done.skip("same_record");
+        }
         Ok(())
     })
     .await?;

@@ -13,6 +13,8 @@ pub(crate) struct Step {
     pub(crate) at_us: i64,
     /// Number of the session, in the order of session ids.
     pub(crate) session: usize,
+    /// Line of the file that it stands in, from 1.
+    pub(crate) line: u64,
     /// The session's id: the visitor of the private realm.
     pub(crate) visitor: String,
     pub(crate) payload: Vec<u8>,
@@ -48,7 +50,7 @@ pub(crate) fn steps(events: Vec<Event>) -> anyhow::Result<Vec<Step>> {
     let mut sessions: Vec<Vec<Arc<str>>> = vec![Vec::new(); numbers.len()];
     let mut last_step: Vec<Option<usize>> = vec![None; numbers.len()];
     let mut steps: Vec<Step> = Vec::with_capacity(parsed.len());
-    for (at_us, visitor, _, item, payload) in parsed {
+    for (at_us, visitor, (_, line), item, payload) in parsed {
         let session = numbers[&visitor];
         let item: Arc<str> = item.into();
         if let Some(before) = last_step[session].replace(steps.len()) {
@@ -56,7 +58,7 @@ pub(crate) fn steps(events: Vec<Event>) -> anyhow::Result<Vec<Step>> {
         }
         sessions[session].push(item);
         let prefix = sessions[session].clone();
-        steps.push(Step { at_us, session, visitor, payload, prefix, target: None });
+        steps.push(Step { at_us, session, line, visitor, payload, prefix, target: None });
     }
     Ok(steps)
 }

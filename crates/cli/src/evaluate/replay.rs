@@ -7,6 +7,7 @@ use candidates::baseline::{self, Baseline};
 use candidates::index::Session;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use online::service::MODEL_EXPERIMENT;
+use runtime::exit::{Code, With};
 use tonic::transport::Channel;
 use wire::v1;
 use wire::v1::recommender_client::RecommenderClient;
@@ -99,12 +100,16 @@ async fn track(
     let request = v1::TrackRequest { events: steps.iter().map(event).collect() };
     let answer = tracker.track(request).await?.into_inner();
     let mut positions = Vec::with_capacity(steps.len());
-    for status in answer.statuses {
-        anyhow::ensure!(
-            status.code() == v1::track_status::Code::Ok,
-            "an event was refused: {}",
-            status.detail
-        );
+    for (status, step) in answer.statuses.into_iter().zip(steps) {
+        if status.code() != v1::track_status::Code::Ok {
+            let line = step.line;
+            return Err(anyhow::anyhow!(
+                "line {line} was refused: {}: mend or remove it, since every event shapes the answers \
+                 after it",
+                status.detail
+            ))
+            .exit(Code::Data);
+        }
         positions.push(status.position.ok_or_else(|| anyhow::anyhow!("no position"))?);
     }
     anyhow::ensure!(positions.len() == steps.len(), "not one status per event");
@@ -180,6 +185,7 @@ mod tests {
     fn a_window_holds_each_session_once_and_little_time() {
         let step = |session: usize, at_us: i64| Step {
             at_us,
+            line: 1,
             session,
             visitor: session.to_string(),
             payload: Vec::new(),

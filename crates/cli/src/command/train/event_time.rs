@@ -4,6 +4,7 @@
 //! day's examples see the indexes of the day before: nothing that is learned from knows its label.
 
 use batch::examples;
+use batch::history::verify_sequences;
 use definitions::Definitions;
 use models::{Retriever, Sequences};
 use online::service::interest_half_life_us;
@@ -33,6 +34,7 @@ pub(super) async fn assemble(
         .exit(Code::Data)?;
     let path = backfill::sequences(context);
     anyhow::ensure!(path.exists(), "no sequences to learn from: run `twofold backfill`");
+    verify_sequences(&path)?;
     let sequences = Sequences::read(&path).exit(Code::Data)?;
     let mut of_retriever = settings.retriever.clone();
     // Fitted to what is served.
