@@ -1,10 +1,13 @@
 //! A lane's evaluated columns, typed once per batch so that the row loops need no casts.
 
+use std::sync::Arc;
+
 use arrow::{
     array::{Array, AsArray, BooleanArray, Float64Array, Int64Array, StringArray},
     datatypes::{DataType, Float64Type, Int64Type},
 };
 use definitions::Columns;
+use hashbrown::HashMap;
 
 use crate::plan::{Plan, Slot, SlotKind};
 
@@ -15,7 +18,8 @@ pub struct Inputs<'a>(pub(crate) Vec<Input<'a>>);
 /// What one slot reads.
 #[derive(Debug)]
 pub(crate) struct Input<'a> {
-    filter: Option<&'a BooleanArray>,
+    /// Whether it admits each row, a byte each: every slot asks for every row.
+    filter: Option<Arc<[bool]>>,
     pub(crate) values: Values<'a>,
 }
 
@@ -40,12 +44,21 @@ impl<'a> Inputs<'a> {
     /// items `Utf8`, sums `Int64`.
     #[must_use]
     pub fn new(plan: &Plan, columns: &'a Columns) -> Self {
-        Self(plan.slots.iter().map(|slot| Input::new(slot, columns)).collect())
+        let mut filters: HashMap<usize, Arc<[bool]>> = HashMap::new();
+        let mut filter = |index: usize| {
+            let made = filters.entry(index).or_insert_with(|| {
+                // A null does not admit.
+                columns.columns[index].as_boolean().iter().map(|row| row == Some(true)).collect()
+            });
+            Arc::clone(made)
+        };
+        let input = |slot: &Slot| Input::new(slot, slot.filter.map(&mut filter), columns);
+        Self(plan.slots.iter().map(input).collect())
     }
 }
 
 impl<'a> Input<'a> {
-    fn new(slot: &Slot, columns: &'a Columns) -> Self {
+    fn new(slot: &Slot, filter: Option<Arc<[bool]>>, columns: &'a Columns) -> Self {
         let array = |index: usize| &columns.columns[index];
         let int = |index: usize| Values::Int(array(index).as_primitive::<Int64Type>());
         let values = match &slot.kind {
@@ -65,12 +78,12 @@ impl<'a> Input<'a> {
                 tag: tag.map(|tag| array(tag).as_string()),
             },
         };
-        Self { filter: slot.filter.map(|filter| array(filter).as_boolean()), values }
+        Self { filter, values }
     }
 
-    /// Whether the filter admits the row; a null does not.
+    /// Whether the filter admits the row.
     #[inline]
     pub(crate) fn admits(&self, row: usize) -> bool {
-        self.filter.is_none_or(|filter| filter.value(row) && filter.is_valid(row))
+        self.filter.as_ref().is_none_or(|filter| filter[row])
     }
 }

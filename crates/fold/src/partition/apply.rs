@@ -14,7 +14,7 @@ use super::LanePartition;
 use crate::{
     Identities, Inputs, Prepared, Verdict, Watermark,
     aggregate::{self, Cell, Column, Row},
-    prepared::Keys,
+    prepared::{Key, Keys},
 };
 
 /// Not looked up; not a slot.
@@ -167,15 +167,23 @@ impl LanePartition {
         let mut slots = vec![UNUSED; keys.distinct.len()];
         rows.iter().for_each(|row| slots[row.key as usize] = WANTED);
         let table = if is_stream { &self.streams } else { &self.entities };
-        let wanted = keys.distinct.iter().zip(&slots).filter(|(_, slot)| **slot == WANTED);
-        touch(wanted.map(|(key, _)| table.glance(key.hash)));
+        let likely = |(key, slot): (&Key, &u32)| match *slot {
+            WANTED => table.likely(key.hash),
+            _ => None,
+        };
+        let likely: Vec<Option<u32>> = keys.distinct.iter().zip(&slots).map(likely).collect();
+        touch(likely.iter().flatten().map(|slot| table.entries[*slot as usize].used));
         for (index, slot) in slots.iter_mut().enumerate() {
             if *slot != WANTED {
                 continue;
             }
             let (hash, text) = (keys.distinct[index].hash, keys.text(index as u32));
-            *slot =
-                if is_stream { self.stream_slot(hash, text) } else { self.entity_slot(hash, text) };
+            let table = if is_stream { &self.streams } else { &self.entities };
+            *slot = match likely[index].filter(|slot| table.is_of(*slot, text)) {
+                Some(slot) => slot,
+                None if is_stream => self.stream_slot(hash, text),
+                None => self.entity_slot(hash, text),
+            };
             let table = if is_stream { &mut self.streams } else { &mut self.entities };
             table.entries[*slot as usize].used = self.batches;
         }

@@ -37,10 +37,14 @@ impl Table {
         self.index.find(hash, same).map(|entry| entry.1)
     }
 
-    /// Something out of each place that [`Table::find`] looks at.
-    pub(super) fn glance(&self, hash: u64) -> u64 {
-        let found = self.index.find(hash, |seen| seen.0 == hash);
-        found.map_or(0, |seen| self.entries[seen.1 as usize].used)
+    /// The slot that a key of this hash most likely has: to be asked with [`Table::is_of`].
+    pub(super) fn likely(&self, hash: u64) -> Option<u32> {
+        self.index.find(hash, |seen| seen.0 == hash).map(|seen| seen.1)
+    }
+
+    /// Whether a slot is that of `key`.
+    pub(super) fn is_of(&self, slot: u32, key: &str) -> bool {
+        self.entries[slot as usize].key.as_bytes() == key.as_bytes()
     }
 
     pub(super) fn find_text(&self, key: &str) -> Option<u32> {
