@@ -1,12 +1,14 @@
 //! Asks the owner of a data directory.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use definitions::Definitions;
 use runtime::exit::{Code, With};
-use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufRead, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::Request;
 use super::protocol::{
@@ -16,6 +18,9 @@ use super::socket::Short;
 use crate::command::{Context, import};
 use crate::follower::Step;
 use crate::output::{Outcome, Progress};
+
+/// How long an owner that speaks every second may be silent on a machine that is busy.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// The owner's answer; `None`: nobody answers, so the directory is free or its owner takes no commands.
 pub(super) async fn ask(
@@ -50,7 +55,7 @@ pub(super) async fn ask(
     let mut reader = BufReader::new(reader);
     let mut shown = Shown::default();
     loop {
-        let answer = read_line(&mut reader, ANSWER_BYTES_MAX).await.with_context(ended)?;
+        let answer = answer(&mut reader, SILENCE_MAX, &owner).await?.with_context(ended)?;
         anyhow::ensure!(!answer.is_empty(), ended());
         let answer: Answer =
             serde_json::from_slice(&answer).with_context(|| format!("answer of {owner}"))?;
@@ -61,6 +66,24 @@ pub(super) async fn ask(
     }
 }
 
+/// The next line of the owner's answers.
+///
+/// # Errors
+/// When nothing comes for `silence_max`: the owner is there and does not run.
+async fn answer(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    silence_max: Duration,
+    owner: &str,
+) -> anyhow::Result<io::Result<Vec<u8>>> {
+    timeout(silence_max, read_line(reader, ANSWER_BYTES_MAX)).await.with_context(|| {
+        format!(
+            "{owner}, which owns the data directory, has said nothing for {} s: it is stopped (then \
+             `kill -CONT` wakes it) or starved; what it was asked for may still be done",
+            silence_max.as_secs()
+        )
+    })
+}
+
 async fn connect(context: &Context) -> anyhow::Result<Option<UnixStream>> {
     let data = &context.settings.data;
     // A directory that is not there, or where no socket could be made, has no owner to ask.
@@ -68,7 +91,10 @@ async fn connect(context: &Context) -> anyhow::Result<Option<UnixStream>> {
     match UnixStream::connect(short.socket()).await {
         Ok(stream) => Ok(Some(stream)),
         Err(error)
-            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused
+            ) =>
         {
             Ok(None)
         }
@@ -96,7 +122,25 @@ impl Shown {
                 }
             }
             Answer::Note(text) => tracing::warn!("{text}"),
-            Answer::Done(_) | Answer::Failed { .. } => {}
+            Answer::Alive | Answer::Done(_) | Answer::Failed { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_owner_that_was_stopped_is_not_waited_for_for_ever() {
+        let (mut ours, theirs) = tokio::io::duplex(64);
+        let mut reader = BufReader::new(theirs);
+        let silence = Duration::from_millis(50);
+        let error = answer(&mut reader, silence, "process 7").await.unwrap_err();
+        let message = runtime::exit::message(&error);
+        assert!(message.contains("process 7") && message.contains("kill -CONT"), "{message}");
+        ours.write_all(b"\"alive\"\n").await.unwrap();
+        let line = answer(&mut reader, SILENCE_MAX, "process 7").await.unwrap().unwrap();
+        assert_eq!(serde_json::from_slice::<Answer>(&line).unwrap(), Answer::Alive);
     }
 }

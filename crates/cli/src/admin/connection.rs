@@ -10,10 +10,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::Request;
-use super::protocol::{Answer, CALL_BYTES_MAX, Call, line, read_line};
+use super::protocol::{ALIVE_EVERY, Answer, CALL_BYTES_MAX, Call, line, read_line};
 use super::server::{CLIENTS_MAX, Owner};
 use crate::command::Context;
 use crate::follower::{Followed, Follower};
@@ -33,14 +33,14 @@ pub(super) async fn refuse(stream: UnixStream, pid: u32) {
     let busy = anyhow::anyhow!(
         "process {pid}, which owns the data directory, has {CLIENTS_MAX} commands waiting already: try again"
     );
-    Client { writer: stream.into_split().1, there: true }.tell(&Answer::failed(&busy)).await;
+    Client::new(stream.into_split().1).tell(&Answer::failed(&busy)).await;
 }
 
 /// Serves one client to its end.
 pub(super) async fn serve(stream: UnixStream, owner: &Arc<Owner>, asked: Shutdown) {
     let (reader, writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
-    let mut client = Client { writer, there: true };
+    let mut client = Client::new(writer);
     let Some(read) = asked.unless(read(&mut reader, owner)).await else { return };
     let answer = match read {
         Ok(None) => return,
@@ -92,13 +92,21 @@ async fn run(
     // What has not begun is left half done by nobody, so a client may still go away.
     let turn = match request.is_long() {
         false => None,
-        true => tokio::select! {
-            turn = Arc::clone(&owner.long).lock_owned() => Some(turn),
-            _ = reader.read(&mut rest) => return None,
-            () = asked.wait() => {
-                return Some(Err(anyhow::anyhow!("process {} is stopping: run this again", owner.pid)));
+        true => {
+            let turn = Arc::clone(&owner.long).lock_owned();
+            tokio::pin!(turn);
+            loop {
+                tokio::select! {
+                    turn = &mut turn => break Some(turn),
+                    _ = sleep(ALIVE_EVERY) => client.tell(&Answer::Alive).await,
+                    _ = reader.read(&mut rest) => return None,
+                    () = asked.wait() => return Some(Err(anyhow::anyhow!(
+                        "process {} is stopping: run this again",
+                        owner.pid
+                    ))),
+                }
             }
-        },
+        }
     };
     let (follower, mut followed) = Follower::away();
     let mut work = JoinSet::new();
@@ -163,21 +171,27 @@ async fn command(
 /// Where answers go.
 struct Client {
     writer: OwnedWriteHalf,
+    told: Instant,
     /// Nobody is told anything any more once this is false.
     there: bool,
 }
 
 impl Client {
+    fn new(writer: OwnedWriteHalf) -> Self {
+        Self { writer, told: Instant::now(), there: true }
+    }
+
     async fn tell(&mut self, answer: &Answer) {
         if !self.there {
             return;
         }
         let line = line(answer).expect("text and numbers are JSON");
+        self.told = Instant::now();
         let written = timeout(WRITE_WAIT, self.writer.write_all(&line)).await;
         self.there = matches!(written, Ok(Ok(())));
     }
 
-    /// The newest step and all notes.
+    /// The newest step and all notes; that it is alive, if there was nothing else for a while.
     async fn tell_of(&mut self, followed: &mut Followed) {
         while let Ok(note) = followed.notes.try_recv() {
             self.tell(&Answer::Note(note)).await;
@@ -185,6 +199,9 @@ impl Client {
         if followed.steps.has_changed().is_ok_and(|changed| changed) {
             let step = followed.steps.borrow_and_update().clone();
             self.tell(&Answer::Step(step)).await;
+        }
+        if self.told.elapsed() >= ALIVE_EVERY {
+            self.tell(&Answer::Alive).await;
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What goes over the socket: one request a connection, one JSON object a line.
 //!
-//! The client sends a [`Call`]. The owner answers with any number of [`Answer::Step`] and
-//! [`Answer::Note`], then with one [`Answer::Done`] or [`Answer::Failed`], and closes.
+//! The client sends a [`Call`]. The owner answers with any number of [`Answer::Alive`], [`Answer::Step`] and
+//! [`Answer::Note`], then with one [`Answer::Done`] or [`Answer::Failed`], and closes. While a command waits
+//! or runs it is never silent for long, so that a client can tell a long command from an owner that was
+//! stopped.
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use definitions::Definitions;
@@ -18,9 +21,11 @@ use crate::follower::Step;
 use crate::output::Outcome;
 
 /// Rises with every change of these types.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// Longest request, in bytes.
 pub(super) const CALL_BYTES_MAX: usize = 1 << 20;
+/// The owner's longest silence while it works.
+pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// Longest line of an answer, in bytes.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -43,6 +48,8 @@ pub(super) struct Call {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
+    /// Waiting or working, with nothing to tell.
+    Alive,
     /// How far it is.
     Step(Step),
     /// Something for the client's log.
@@ -194,7 +201,7 @@ mod tests {
     fn another_version_is_named_whatever_else_it_says() {
         let error = Call::parse(br#"{"version":9,"request":{"sing":true}}"#, 7).unwrap_err();
         let message = runtime::exit::message(&error);
-        assert!(message.contains("version 2") && message.contains("version 9"), "{message}");
+        assert!(message.contains("version 3") && message.contains("version 9"), "{message}");
         assert!(Call::parse(b"status\n", 7).is_err());
     }
 

@@ -75,12 +75,13 @@ fn start(context: &Context, data: &Data, definitions: &Arc<Definitions>) -> anyh
         pid: std::process::id(),
         long: Arc::default(),
     };
+    // Before the runtime, which may not be dropped here, where another one runs.
+    let (socket, listener) = Socket::bind(&context.settings.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("admin")
         .enable_all()
         .build()?;
-    let (socket, listener) = Socket::bind(&context.settings.data)?;
     let (stop, asked) = shutdown::channel();
     let (done, stopped) = oneshot::channel();
     let run = move || {

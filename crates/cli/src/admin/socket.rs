@@ -65,7 +65,11 @@ impl Socket {
         let listener = UnixListener::bind(&unfinished)?;
         std::fs::set_permissions(&unfinished, Permissions::from_mode(0o600))?;
         let inode = std::fs::metadata(&unfinished)?.ino();
-        std::fs::rename(&unfinished, short.socket())?;
+        std::fs::rename(&unfinished, short.socket()).map_err(|error| {
+            let message =
+                format!("{NAME} is in the way and cannot be replaced ({error}): remove it");
+            io::Error::new(error.kind(), message)
+        })?;
         std::fs::remove_dir(&aside)?;
         listener.set_nonblocking(true)?;
         Ok((Self { path: directory.join(NAME), inode }, listener))
@@ -104,6 +108,14 @@ mod tests {
         UnixStream::connect(&path).expect("another's socket is not removed");
         drop(second);
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0, "nothing stays behind");
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join(NAME)).unwrap();
+        let error = Socket::bind(root.path()).err().expect("a directory is in the way");
+        assert!(error.to_string().contains("admin.sock is in the way"), "{error}");
     }
 
     #[test]
