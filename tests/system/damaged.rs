@@ -85,6 +85,54 @@ fn a_log_that_has_lost_what_was_archived_is_not_gone_on_with() {
 }
 
 #[test]
+fn a_database_without_its_files_is_named_and_not_made_anew() {
+    let whole = Twofold::new();
+    let file = whole.file("shop.csv", "1,10,100,pv,1511658000\n2,10,100,pv,1511658060\n");
+    whole.json(&["import", "taobao", file.to_str().unwrap()]);
+    whole.json(&["update", "--drain"]);
+    type Damage = (fn(&Path), &'static [&'static str]);
+    let damages: [Damage; 6] = [
+        (|db| std::fs::write(db.join("0.jnl"), "").unwrap(), &["lost records", "log-ends"]),
+        (|db| std::fs::remove_file(db.join("0.jnl")).unwrap(), &["no journal", "restore"]),
+        (|db| std::fs::remove_file(db.join("version")).unwrap(), &["version", "restore"]),
+        (|db| std::fs::write(db.join("version"), "").unwrap(), &["version", "restore"]),
+        (
+            |db| {
+                std::fs::remove_file(db.join("0.jnl")).unwrap();
+                std::fs::create_dir(db.join("0.jnl")).unwrap();
+            },
+            &["0.jnl", "restore"],
+        ),
+        (|db| std::fs::remove_dir_all(db).unwrap(), &["lost records", "log-ends"]),
+    ];
+    for (number, (damage, expected)) in damages.into_iter().enumerate() {
+        let twofold = whole.copy();
+        damage(&twofold.path("twofold-data/db"));
+        for command in [&["update", "--drain"][..], &["up", "--listen", "127.0.0.1:0"]] {
+            let (code, stderr) = twofold.fails(command);
+            assert_eq!(code, 65, "{number}: {stderr}");
+            assert!(!stderr.contains("panicked") && !stderr.contains("Error"), "{stderr}");
+            for expected in expected {
+                assert!(stderr.contains(expected), "{number}: {expected}: {stderr}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_directory_in_the_admin_sockets_place_is_named() {
+    let twofold = Twofold::new();
+    twofold.json(&["topics", "create"]);
+    std::fs::create_dir(twofold.path("twofold-data/admin.sock")).unwrap();
+    let (code, stderr) = twofold.fails(&["up", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(
+        stderr.contains("admin.sock is in the way") && !stderr.contains("panicked"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn sequences_that_are_not_what_was_written_teach_nothing() {
     let (twofold, _) = trained();
     let sequences = twofold.path("twofold-data/training/sequences.parquet");

@@ -52,17 +52,23 @@ fn wrapped(cause: Cause<'_>) -> Option<Cause<'_>> {
 
 /// What is damaged, or does not fit together, is bad data, whichever command reads it.
 fn own(cause: Cause<'_>) -> Option<Code> {
-    if let Some(embedded::Error::NoDatabase { .. }) = cause.downcast_ref() {
+    use embedded::Error::{NoDatabase, NoDirectory};
+    if let Some(NoDatabase { .. } | NoDirectory { .. }) = cause.downcast_ref() {
         return Some(Code::Configuration);
     }
     let is_bad = is_bad_batch(cause)
-        || matches!(cause.downcast_ref(), Some(event_log::Error::Damaged { .. }))
+        || is_bad_log(cause)
         || matches!(cause.downcast_ref(), Some(online_store::Error::Damaged { .. }))
         || cause.downcast_ref().is_some_and(embedded::Error::is_damage)
         || cause.is::<fold::Error>()
         || matches!(cause.downcast_ref(), Some(models::registry::Error::Pointer { .. }))
         || is_bad_index(cause);
     is_bad.then_some(Code::Data)
+}
+
+fn is_bad_log(cause: Cause<'_>) -> bool {
+    use event_log::Error::{Damaged, Lost};
+    matches!(cause.downcast_ref(), Some(Damaged { .. } | Lost { .. }))
 }
 
 fn is_bad_batch(cause: Cause<'_>) -> bool {
@@ -99,6 +105,11 @@ mod tests {
 
     fn damaged_store() -> online_store::Error {
         online_store::Error::Damaged { key: "head".to_owned(), what: "torn".to_owned() }
+    }
+
+    fn lost_log() -> event_log::Error {
+        let what = "topic clickstream is not there".to_owned();
+        event_log::Error::Lost { what, path: "data/log-ends.txt".into() }
     }
 
     fn nowhere() -> embedded::Error {
@@ -146,6 +157,7 @@ mod tests {
             assert_eq!(code(error), Code::Data, "{shown}");
         }
         assert_eq!(code(damaged_log()), Code::Data);
+        assert_eq!(code(lost_log()), Code::Data);
         assert_eq!(code(damaged_store()), Code::Data);
         assert_eq!(code(nowhere()), Code::Configuration);
         assert_eq!(code(unavailable()), Code::Failure);

@@ -24,6 +24,22 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// What was given is no directory.
+    #[error("{path} is no directory: name one with --data")]
+    NoDirectory {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// A file of the database is not there, or is something else than a file.
+    #[error("embedded database in {path}: {file} {what}; {DAMAGED}")]
+    Files {
+        /// The data directory.
+        path: PathBuf,
+        /// The file, from the data directory.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// Somebody in this very process has that part of the database open.
     #[error("the {name} of this data directory is open already: share the one that is")]
     Taken {
@@ -40,15 +56,14 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// The database library's own error.
-    #[error("embedded database in {path}: {source}; {remedy}")]
+    #[error("embedded database in {path}: {}; {remedy}", said(cause))]
     Database {
         /// The data directory.
         path: PathBuf,
         /// What to do about it.
         remedy: &'static str,
-        /// What the library said.
-        #[source]
-        source: Arc<fjall::Error>,
+        /// What the library said. No source: it is said in our words already.
+        cause: Arc<fjall::Error>,
     },
 }
 
@@ -76,7 +91,7 @@ impl Error {
     }
 
     pub(crate) fn database(path: &Path, source: fjall::Error) -> Self {
-        Self::Database { path: path.to_owned(), remedy: remedy(&source), source: Arc::new(source) }
+        Self::Database { path: path.to_owned(), remedy: remedy(&source), cause: Arc::new(source) }
     }
 }
 
@@ -84,7 +99,31 @@ impl Error {
     /// Whether the database's files are not what was written: trying again does not help.
     #[must_use]
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Database { source, .. } if is_damage(source))
+        match self {
+            Self::Database { cause, .. } => is_damage(cause),
+            Self::Files { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+const DAMAGED: &str = "it is damaged: restore a copy, or use another --data and import again";
+
+/// The library shows its errors as their Rust source would.
+fn said(error: &fjall::Error) -> String {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
+            error.to_string()
+        }
+        fjall::Error::Poisoned => "it takes no more writes".to_owned(),
+        fjall::Error::Locked => "it is open already".to_owned(),
+        fjall::Error::InvalidVersion(Some(version)) => {
+            format!("its files are of format {version}")
+        }
+        fjall::Error::InvalidVersion(None) => "db/version names no format".to_owned(),
+        fjall::Error::JournalRecovery(error) => format!("its journal cannot be read ({error:?})"),
+        fjall::Error::Storage(error) => format!("its tables cannot be read ({error:?})"),
+        other => format!("its files cannot be read ({other:?})"),
     }
 }
 
@@ -95,16 +134,14 @@ fn is_damage(error: &fjall::Error) -> bool {
             error.kind(),
             io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound
         ),
-        Poisoned | Locked | InvalidVersion(_) | KeyspaceDeleted => false,
+        Poisoned | Locked | InvalidVersion(Some(_)) | KeyspaceDeleted => false,
         _ => true,
     }
 }
 
 fn remedy(error: &fjall::Error) -> &'static str {
     match error {
-        damage if is_damage(damage) => {
-            "it is damaged: restore a copy, or use another --data and import again"
-        }
+        damage if is_damage(damage) => DAMAGED,
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
             match error.kind() {
                 io::ErrorKind::StorageFull

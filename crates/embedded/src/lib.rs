@@ -18,6 +18,7 @@
 
 pub mod crash;
 mod error;
+mod files;
 mod group_sync;
 mod owner;
 mod role;
@@ -112,6 +113,7 @@ struct Shared {
 /// # Errors
 /// When the system does not say.
 pub fn exists(directory: &Path) -> Result<bool, Error> {
+    files::is_directory(directory)?;
     directory.join(FILES).try_exists().map_err(|source| Error::io(directory, source))
 }
 
@@ -152,14 +154,16 @@ impl Database {
     pub fn open_with(directory: &Path, options: Options) -> Result<Self, Error> {
         let io = |source| Error::io(directory, source);
         let path = directory.join(FILES);
+        files::is_directory(directory)?;
         match options.missing {
             Missing::Create => std::fs::create_dir_all(directory).map_err(io)?,
             Missing::Refuse if exists(directory)? => {}
             Missing::Refuse => return Err(Error::NoDatabase { path: directory.to_owned() }),
         }
         let ownership = owner::take(directory, options.started_ms)?;
-        if !path.try_exists().map_err(io)? {
-            create(directory, &path)?;
+        match path.try_exists().map_err(io)? {
+            true => files::check(directory)?,
+            false => create(directory, &path)?,
         }
         let inner = builder(&path).open().map_err(|source| Error::database(directory, source))?;
         Ok(Self {

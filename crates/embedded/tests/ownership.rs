@@ -133,7 +133,7 @@ fn a_path_that_is_no_directory_is_named() {
     let file = directory.path().join("file");
     std::fs::write(&file, b"").unwrap();
     let error = Database::open(&file).err().expect("a file is no directory");
-    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert!(matches!(error, Error::NoDirectory { .. }), "{error}");
     assert!(error.to_string().contains(&file.display().to_string()), "{error}");
 }
 

@@ -5,6 +5,7 @@
 //! power failure could take back. Offsets are dense from 0. The append time is the greater of the
 //! clock and the partition's last append time: a clock that is set back does not move the log's.
 
+mod ends;
 mod layout;
 mod reader;
 mod topics;
@@ -18,6 +19,7 @@ use record::{AppendTime, Offset, Partition, partition_for_key};
 
 use crate::names::check_topic;
 use crate::{Appended, Bounds, Error, EventLog, NewRecord, RECORD_BYTES_MAX, Reader, Topic};
+use ends::LastEnds;
 use topics::{TopicState, Topics};
 use writer::Writer;
 
@@ -49,11 +51,12 @@ impl Embedded {
     /// Opens the log of a database; one at a time, because its writer counts the offsets.
     ///
     /// # Errors
-    /// When it is open already; when what is stored cannot be read.
+    /// When it is open already; when what is stored cannot be read; [`Error::Lost`].
     pub fn open(database: &Database, settings: Settings) -> Result<Self, Error> {
         let role = database.role("event log")?;
         let topics = Arc::new(Topics::open(database)?);
-        let writer = Writer::start(Arc::clone(&topics), settings)?;
+        let ends = LastEnds::check(&topics)?;
+        let writer = Writer::start(Arc::clone(&topics), ends, settings)?;
         Ok(Self { topics, writer, _role: role })
     }
 

@@ -13,6 +13,7 @@ mod embedded;
 pub mod kafka;
 mod names;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -171,6 +172,18 @@ pub enum Error {
         at: String,
         /// What is wrong.
         what: &'static str,
+    },
+    /// The log holds less than it did when it was open last.
+    #[error(
+        "the event log has lost records: {what}, which it had when it was open last ({path}): its \
+         database was damaged, or replaced by an older one; restore the whole data directory, or, to give up \
+         what is gone, remove that file"
+    )]
+    Lost {
+        /// Which of them.
+        what: String,
+        /// Where it says what there was.
+        path: PathBuf,
     },
     /// Not done; trying again may help.
     #[error("event log unavailable: {reason}")]

@@ -6,6 +6,8 @@
 mod conformance;
 #[path = "embedded/crash.rs"]
 mod crash;
+#[path = "embedded/ends.rs"]
+mod ends;
 #[path = "embedded/harness.rs"]
 mod harness;
 #[path = "embedded/limits.rs"]

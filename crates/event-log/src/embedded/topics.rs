@@ -91,6 +91,11 @@ impl Topics {
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
+    /// Every topic, in no order.
+    pub(super) fn all(&self) -> Vec<Arc<TopicState>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     pub(super) fn get(&self, name: &str) -> Result<Arc<TopicState>, Error> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(name).cloned().ok_or_else(|| Error::NoTopic { topic: name.to_owned() })

@@ -8,6 +8,7 @@ use record::Partition;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::Settings;
+use super::ends::LastEnds;
 use super::topics::{TopicState, Topics};
 use crate::{Appended, Error, NewRecord, Topic};
 
@@ -45,11 +46,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(topics: Arc<Topics>, settings: Settings) -> Result<Self, Error> {
+    pub(super) fn start(
+        topics: Arc<Topics>,
+        ends: LastEnds,
+        settings: Settings,
+    ) -> Result<Self, Error> {
         let (jobs, queue) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("event-log".to_owned())
-            .spawn(move || thread::run(&topics, &settings, queue))
+            .spawn(move || thread::run(&topics, &ends, &settings, queue))
             .map_err(|error| Error::Unavailable { reason: format!("no writer thread: {error}") })?;
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX / PERMIT_BYTES));
         Ok(Self { jobs: Some(jobs), room, thread: Some(thread) })

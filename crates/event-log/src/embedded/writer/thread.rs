@@ -6,6 +6,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Append, Job};
 use crate::embedded::Settings;
+use crate::embedded::ends::LastEnds;
 use crate::embedded::layout;
 use crate::embedded::topics::{Tail, Topics};
 use crate::{Appended, Error, Topic};
@@ -16,7 +17,12 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 const DELETE_RECORDS_MAX: usize = 10_000;
 
 /// Works until the other end of the queue is dropped.
-pub(super) fn run(topics: &Topics, settings: &Settings, mut queue: UnboundedReceiver<Job>) {
+pub(super) fn run(
+    topics: &Topics,
+    ends: &LastEnds,
+    settings: &Settings,
+    mut queue: UnboundedReceiver<Job>,
+) {
     let mut left = None;
     while let Some(job) = left.take().or_else(|| queue.blocking_recv()) {
         match job {
@@ -25,7 +31,7 @@ pub(super) fn run(topics: &Topics, settings: &Settings, mut queue: UnboundedRece
                 let _ = answer.send(create(topics, settings, topic, partitions));
             }
             Job::Delete { topic, answer } => {
-                let _ = answer.send(delete(topics, &topic));
+                let _ = answer.send(delete(topics, ends, &topic));
             }
             Job::Append(first) => {
                 let mut bytes = first.bytes;
@@ -47,6 +53,7 @@ pub(super) fn run(topics: &Topics, settings: &Settings, mut queue: UnboundedRece
             }
         }
     }
+    ends.note(topics);
 }
 
 /// Appends a group with one write and one sync, then shows it, then answers.
@@ -149,8 +156,10 @@ fn create(
 
 /// Removes the name first, so that a crash leaves records that nothing names, under a number that
 /// is never used again.
-fn delete(topics: &Topics, name: &str) -> Result<(), Error> {
+fn delete(topics: &Topics, ends: &LastEnds, name: &str) -> Result<(), Error> {
     let state = topics.get(name)?;
+    // Before it is gone: a crash in between must not make a loss of it.
+    ends.forget(topics, name);
     let database = &topics.database;
     let mut batch = database.batch();
     batch.remove(&topics.stored, name.as_bytes());

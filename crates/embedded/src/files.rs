@@ -1,0 +1,107 @@
+//! What can be seen of a database from outside: the library takes its files for granted, and makes new ones,
+//! or panics, where they are not what it left.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::{Error, FILES};
+
+/// Refuses a path that is there and is no directory.
+pub(crate) fn is_directory(directory: &Path) -> Result<(), Error> {
+    match std::fs::metadata(directory) {
+        Ok(found) if !found.is_dir() => Err(Error::NoDirectory { path: directory.to_owned() }),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            Err(Error::NoDirectory { path: directory.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Looks at the files of a database that was created whole: its version, and at least one journal.
+pub(crate) fn check(directory: &Path) -> Result<(), Error> {
+    let wrong = |file: &Path, what| {
+        let file = file.strip_prefix(directory).unwrap_or(file).to_owned();
+        Error::Files { path: directory.to_owned(), file, what }
+    };
+    let is_file = |file: &Path| match std::fs::metadata(file) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(_) => Err(wrong(file, "is no file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(wrong(file, "is not there")),
+        Err(error) => Err(Error::io(directory, error)),
+    };
+    let files = directory.join(FILES);
+    if !files.is_dir() {
+        return Err(wrong(&files, "is no directory"));
+    }
+    is_file(&files.join("version"))?;
+    let mut journals = 0;
+    for entry in std::fs::read_dir(&files).map_err(|error| Error::io(directory, error))? {
+        let path = entry.map_err(|error| Error::io(directory, error))?.path();
+        if path.extension().is_some_and(|extension| extension == "jnl") {
+            is_file(&path)?;
+            journals += 1;
+        }
+    }
+    match journals {
+        0 => Err(wrong(&files, "has no journal (*.jnl)")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{Database, Missing, Options};
+
+    fn refused(damage: impl Fn(&Path)) -> String {
+        let root = tempfile::tempdir().unwrap();
+        drop(Database::open(root.path()).unwrap());
+        damage(&root.path().join(FILES));
+        for missing in [Missing::Create, Missing::Refuse] {
+            let options = Options { missing, ..Options::default() };
+            let error = Database::open_with(root.path(), options).err().expect("damaged");
+            assert!(error.is_damage(), "{error}");
+        }
+        Database::open(root.path()).err().expect("damaged").to_string()
+    }
+
+    #[test]
+    fn files_that_are_gone_or_no_files_are_named() {
+        let gone = refused(|db| fs::remove_file(db.join("version")).unwrap());
+        assert!(gone.contains("db/version is not there; it is damaged"), "{gone}");
+        let empty = refused(|db| fs::write(db.join("version"), "").unwrap());
+        assert!(empty.contains("db/version names no format; it is damaged"), "{empty}");
+        let gone = refused(|db| fs::remove_file(db.join("0.jnl")).unwrap());
+        assert!(gone.contains("db has no journal"), "{gone}");
+        let directory = refused(|db| {
+            fs::remove_file(db.join("0.jnl")).unwrap();
+            fs::create_dir(db.join("0.jnl")).unwrap();
+        });
+        assert!(directory.contains("db/0.jnl is no file"), "{directory}");
+        let dangling = refused(|db| {
+            fs::remove_file(db.join("0.jnl")).unwrap();
+            std::os::unix::fs::symlink("nowhere", db.join("0.jnl")).unwrap();
+        });
+        assert!(dangling.contains("db/0.jnl is not there"), "{dangling}");
+        let file = refused(|db| {
+            fs::remove_dir_all(db).unwrap();
+            fs::write(db, "").unwrap();
+        });
+        assert!(file.contains("db is no directory"), "{file}");
+    }
+
+    #[test]
+    fn a_file_is_no_data_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("data");
+        fs::write(&file, "mine").unwrap();
+        for path in [file.clone(), file.join("below")] {
+            let error = Database::open(&path).err().expect("no directory");
+            assert!(matches!(error, Error::NoDirectory { .. }), "{error}");
+            assert!(matches!(crate::exists(&path), Err(Error::NoDirectory { .. })));
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"mine");
+    }
+}
