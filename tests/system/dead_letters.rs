@@ -42,6 +42,14 @@ fn letters_are_listed_by_reason_and_sent_again_once() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("views_by_category") && text.contains("clickstream/"), "{text}");
 
+    for (flag, wrong, known) in
+        [("--reason", "malformd", "malformed"), ("--source", "clicks", "clickstream")]
+    {
+        let (code, stderr) = twofold.fails(&["dead-letters", "list", flag, wrong]);
+        assert_eq!(code, 64, "{stderr}");
+        assert!(stderr.contains(wrong) && stderr.contains(known), "{stderr}");
+    }
+
     // Nothing was mended, so nothing is sent.
     let idle = twofold.json(&["dead-letters", "redrive"]);
     assert_eq!(idle["redriven"], 0, "{idle}");

@@ -50,6 +50,16 @@ fn a_wrong_environment_is_named_with_what_was_expected() {
         ("TWOFOLD_UPDATER_BATCH_RECORDS", "many", "a whole number"),
         ("TWOFOLD_UPDATER_BATCH_RECORDS", "0", "give at least 1"),
         ("TWOFOLD_STORE", "embeded", "`embedded`"),
+        (
+            "TWOFOLD_TELEMETRY_FORMAT",
+            "loud",
+            "`telemetry.format` is refused: unknown variant `loud`",
+        ),
+        (
+            "TWOFOLD_TELEMETRY_FILTER",
+            "a=loud",
+            "`telemetry.filter` is \"a=loud\", which is no list",
+        ),
     ] {
         let output = twofold.command(&["status"]).env(name, value).output().unwrap();
         let stderr = text(&output.stderr);
@@ -231,6 +241,14 @@ fn a_mistyped_data_directory_is_refused_and_not_made() {
         assert!(stderr.contains("mistyped") && stderr.contains("--data"), "{command:?}: {stderr}");
         assert!(!twofold.path("mistyped").exists(), "{command:?}");
     }
+    twofold.file("mine.txt", "mine");
+    for command in [&["status"][..], &["update", "--drain"], &["topics", "create"]] {
+        let (code, stderr) = twofold.fails(&[&["--data", "mine.txt"], command].concat());
+        assert_eq!(code, 64, "{command:?}: {stderr}");
+        assert!(stderr.contains("mine.txt is no directory"), "{command:?}: {stderr}");
+    }
+    twofold.fails(&["up", "--listen", "nowhere"]);
+    assert!(!twofold.path("twofold-data").exists(), "nothing is made for an address that is none");
     let output = twofold.command(&["status"]).env("TWOFOLD_DATA", "").output().unwrap();
     assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("TWOFOLD_DATA"), "{}", text(&output.stderr));

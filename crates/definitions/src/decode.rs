@@ -80,6 +80,20 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them, in their order.
+    pub const ALL: [Self; 10] = [
+        Self::Malformed,
+        Self::MissingColumn,
+        Self::WrongType,
+        Self::MissingKey,
+        Self::Misrouted,
+        Self::TooEarly,
+        Self::Future,
+        Self::KeyFlood,
+        Self::Expression,
+        Self::OutOfRange,
+    ];
+
     /// The name in counters, topics and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {

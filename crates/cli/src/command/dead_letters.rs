@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use batch::archive::Tiered;
-use definitions::Definitions;
+use definitions::{Definitions, Reason};
 use runtime::exit::{Code, With};
 
 use super::Context;
@@ -29,6 +29,14 @@ pub(crate) async fn run(
             "--source {name}: the definitions have no such source, only {known}"
         ))
         .exit(Code::Configuration);
+    }
+    let reasons = Reason::ALL.map(Reason::as_str);
+    if let Some(reason) = &of.reason
+        && !reasons.contains(&reason.as_str())
+    {
+        let known = reasons.join(", ");
+        return Err(anyhow::anyhow!("--reason {reason}: there is no such reason, only {known}"))
+            .exit(Code::Configuration);
     }
     match command {
         DeadLettersCommand::List { of, limit } => list(context, data, of, *limit).await,

@@ -35,7 +35,7 @@ pub struct Invalid {
 #[non_exhaustive]
 pub enum Error {
     /// The file cannot be read.
-    #[error("settings file {path}: {source} (help: name an existing file with --config)")]
+    #[error("settings file {path}: {source} (help: {})", readable(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -92,6 +92,15 @@ pub enum Error {
     /// The settings' struct and its default do not agree: a mistake in the program.
     #[error("settings cannot be built: {0}")]
     Build(String),
+}
+
+fn readable(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => "write it as TOML, in UTF-8",
+        std::io::ErrorKind::IsADirectory => "name a file with --config, such as one in it",
+        std::io::ErrorKind::PermissionDenied => "make it readable for this user",
+        _ => "name an existing file with --config",
+    }
 }
 
 fn help(nearest: &Option<String>) -> String {

@@ -74,7 +74,7 @@ impl Layers {
         check: impl FnOnce(&T) -> Result<(), Invalid>,
     ) -> Result<Loaded<T>, Error> {
         let template = Value::try_from(T::default()).map_err(|e| Error::Build(e.to_string()))?;
-        let mut merged = Merged::new(template);
+        let mut merged = Merged::new(template.clone());
         if let Some((path, text)) = &self.file {
             for leaf in file::leaves(path, text)? {
                 merged.set_value(
@@ -106,15 +106,10 @@ impl Layers {
             merged.set_text(Origin::Flag(flag.clone()), key, text)?;
         }
         let Merged { value, origins, .. } = merged;
-        let settings: T = value.try_into().map_err(|error: toml::de::Error| {
-            let origin = origins.values().next_back().cloned().unwrap_or(Origin::Default);
-            Error::Invalid {
-                origin,
-                key: "settings".to_owned(),
-                message: error.message().to_owned(),
-                remedy: "use one of the values it names".to_owned(),
-            }
-        })?;
+        let settings: T = match value.clone().try_into() {
+            Ok(settings) => settings,
+            Err(error) => return Err(refused::<T>(&template, &value, &origins, &error)),
+        };
         let loaded = Loaded { settings, origins };
         check(&loaded.settings).map_err(|invalid| loaded.refuse(invalid))?;
         Ok(loaded)
@@ -220,6 +215,32 @@ impl Merged {
         }
         self.origins.insert(key.to_owned(), origin);
         Ok(())
+    }
+}
+
+/// Which key it was that `T` refused, of right type but with another value than there are: the first that it
+/// refuses alone. `error` is what it said of all together.
+fn refused<T: DeserializeOwned>(
+    template: &Value,
+    merged: &Value,
+    origins: &BTreeMap<String, Origin>,
+    error: &toml::de::Error,
+) -> Error {
+    let alone = |key: &String| {
+        let mut alone = Merged::new(template.clone());
+        let value = key.split('.').try_fold(merged, |value, name| value.get(name))?.clone();
+        alone.set_value(Origin::Default, key, value).ok()?;
+        alone.value.try_into::<T>().err()
+    };
+    let found = origins.iter().find_map(|(key, origin)| Some((key, origin, alone(key)?)));
+    match found {
+        Some((key, origin, error)) => Error::Invalid {
+            origin: origin.clone(),
+            key: key.clone(),
+            message: format!("is refused: {}", error.message()),
+            remedy: "use one of the values that are expected".to_owned(),
+        },
+        None => Error::Build(error.to_string()),
     }
 }
 

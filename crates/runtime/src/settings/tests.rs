@@ -7,8 +7,17 @@ use super::*;
 #[serde(default)]
 struct Settings {
     data: String,
+    format: Format,
     updater: Updater,
     properties: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Human,
+    Json,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,8 +30,8 @@ struct Updater {
 
 impl Default for Settings {
     fn default() -> Self {
-        let (updater, properties) = Default::default();
-        Self { data: "./twofold-data".to_owned(), updater, properties }
+        let (format, updater, properties) = Default::default();
+        Self { data: "./twofold-data".to_owned(), format, updater, properties }
     }
 }
 
@@ -101,11 +110,31 @@ fn a_value_that_cannot_be_used_names_its_origin_and_the_remedy() {
 }
 
 #[test]
+fn a_value_that_is_none_of_the_names_there_are_is_named_with_its_key() {
+    let text = "format = \"loud\"\nupdater.eager = true\n";
+    let error = load(Layers::default().file(Path::new("a.toml"), text)).unwrap_err();
+    assert!(error.starts_with("a.toml:1: `format` is refused: unknown variant `loud`"), "{error}");
+    let error = load(layers().environment(variables("TWOFOLD_UPDATER_BATCH_RECORDS", "-1")));
+    let error = error.unwrap_err();
+    let at =
+        "environment variable TWOFOLD_UPDATER_BATCH_RECORDS: `updater.batch_records` is refused";
+    assert!(error.starts_with(at), "{error}");
+    assert_eq!(load(layers().flag("-f", "format", "json")).unwrap().settings.format, Format::Json);
+}
+
+#[test]
 fn broken_toml_is_named_with_its_line() {
     let error = load(Layers::default().file(Path::new("a.toml"), "data = \"x\"\n[updater\n"));
     assert!(error.clone().unwrap_err().starts_with("a.toml:2: "), "{error:?}");
     let error = Layers::default().read_file(Path::new("/nowhere/a.toml")).unwrap_err().to_string();
-    assert!(error.contains("/nowhere/a.toml") && error.contains("--config"), "{error}");
+    assert!(error.contains("/nowhere/a.toml") && error.contains("existing file"), "{error}");
+    let root = tempfile::tempdir().unwrap();
+    let error = Layers::default().read_file(root.path()).unwrap_err().to_string();
+    assert!(error.contains("name a file with --config"), "{error}");
+    let latin = root.path().join("latin.toml");
+    std::fs::write(&latin, b"data = \"caf\xe9\"").unwrap();
+    let error = Layers::default().read_file(&latin).unwrap_err().to_string();
+    assert!(error.contains("UTF-8"), "{error}");
 }
 
 #[test]
