@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
 use record::{LogId, Offset, Partition};
 
 /// Why a batch job could not do its work.
@@ -20,10 +22,10 @@ pub enum Error {
     Log(#[from] event_log::Error),
     /// The plan failed.
     #[error(transparent)]
-    Plan(#[from] datafusion::error::DataFusionError),
+    Plan(InPlan),
     /// Arrow data that does not fit together.
     #[error(transparent)]
-    Arrow(#[from] arrow::error::ArrowError),
+    Arrow(#[from] ArrowError),
     /// A file of ours that is damaged, torn or of another version.
     #[error("{path}: {what}; {remedy}")]
     Damaged {
@@ -172,6 +174,12 @@ pub enum Error {
     },
 }
 
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        Self::from_plan(error)
+    }
+}
+
 impl Error {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
@@ -179,19 +187,89 @@ impl Error {
     }
 
     /// As an error of a plan's stream; [`Error::from_plan`] takes it out again.
-    pub(crate) fn into_plan(self) -> datafusion::error::DataFusionError {
-        datafusion::error::DataFusionError::External(Box::new(self))
+    pub(crate) fn into_plan(self) -> DataFusionError {
+        DataFusionError::External(Box::new(self))
     }
 
-    pub(crate) fn from_plan(error: datafusion::error::DataFusionError) -> Self {
-        use datafusion::error::DataFusionError as E;
+    pub(crate) fn from_plan(error: DataFusionError) -> Self {
+        use DataFusionError as E;
         match error {
-            E::External(inner) => match inner.downcast::<Self>() {
-                Ok(ours) => *ours,
-                Err(other) => Self::Plan(E::External(other)),
+            E::External(inner) => Self::from_foreign(inner),
+            E::ArrowError(inner, backtrace) => match *inner {
+                ArrowError::ExternalError(inner) => Self::from_foreign(inner),
+                other => Self::Plan(InPlan(E::ArrowError(Box::new(other), backtrace))),
             },
             E::Context(_, inner) => Self::from_plan(*inner),
-            other => Self::Plan(other),
+            other => Self::Plan(InPlan(other)),
         }
+    }
+
+    /// Out of the boxes that streams pass errors on in.
+    fn from_foreign(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        match error.downcast::<Self>() {
+            Ok(ours) => *ours,
+            Err(other) => match other.downcast::<DataFusionError>() {
+                Ok(inner) => Self::from_plan(*inner),
+                Err(other) => Self::Plan(InPlan(DataFusionError::External(other))),
+            },
+        }
+    }
+}
+
+/// What went wrong in a plan, without the names of the layers that it went through. Of an error that came
+/// into the plan from outside, it is what passes it on.
+#[derive(Debug)]
+pub struct InPlan(DataFusionError);
+
+impl std::fmt::Display for InPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.find_root() {
+            DataFusionError::External(error) => error.fmt(f),
+            DataFusionError::Execution(message) | DataFusionError::Plan(message) => {
+                f.write_str(message)
+            }
+            other => f.write_str(&other.strip_backtrace()),
+        }
+    }
+}
+
+impl std::error::Error for InPlan {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self.0.find_root() {
+            DataFusionError::External(error) => Some(error.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_error_comes_out_of_every_box_and_others_are_said_plainly() {
+        let ours = || Error::Missing { what: "no topic".to_owned(), remedy: "make one" };
+        let arrow = |error| DataFusionError::ArrowError(Box::new(error), None);
+        for boxed in [
+            ours().into_plan(),
+            ours().into_plan().context("scan"),
+            arrow(ArrowError::ExternalError(Box::new(ours()))),
+            arrow(ArrowError::ExternalError(Box::new(ours().into_plan()))),
+        ] {
+            let error = Error::from_plan(boxed);
+            assert!(matches!(error, Error::Missing { .. }), "{error:?}");
+        }
+        let full = std::io::Error::other("the disk is full");
+        let error = Error::from_plan(arrow(ArrowError::ExternalError(Box::new(full))));
+        assert_eq!(error.to_string(), "the disk is full");
+        // What several wait for belongs to none of them.
+        let shared = DataFusionError::Shared(std::sync::Arc::new(ours().into_plan()));
+        let error = anyhow::Error::new(Error::from_plan(shared));
+        assert_eq!(error.to_string(), "no topic: make one");
+        assert!(
+            error.chain().any(|cause| matches!(cause.downcast_ref(), Some(Error::Missing { .. })))
+        );
+        let error = Error::from_plan(DataFusionError::Execution("too deep".to_owned()));
+        assert_eq!(error.to_string(), "too deep");
     }
 }

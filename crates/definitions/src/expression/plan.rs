@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
+use arrow::error::ArrowError;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, DataFusionError, ExprSchema, SchemaError};
 use datafusion::execution::context::ExecutionProps;
@@ -131,7 +132,17 @@ pub(super) fn reason(error: &DataFusionError) -> String {
             }
             ParserError::RecursionLimitExceeded => "nested too deeply".into(),
         },
-        DataFusionError::Plan(message) => message.clone(),
+        DataFusionError::Plan(message) | DataFusionError::Execution(message) => message.clone(),
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::DivideByZero => "division by zero".to_owned(),
+            ArrowError::ArithmeticOverflow(message)
+            | ArrowError::CastError(message)
+            | ArrowError::ComputeError(message)
+            | ArrowError::InvalidArgumentError(message)
+            | ArrowError::ParseError(message) => message.clone(),
+            other => other.to_string(),
+        },
+        DataFusionError::External(error) => error.to_string(),
         other => other.strip_backtrace(),
     }
 }
