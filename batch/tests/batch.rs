@@ -6,10 +6,12 @@
 mod batch {
     mod archive;
     mod archive_damage;
+    mod as_served;
     mod examples;
     mod memory;
     mod parity;
     mod shop;
     mod skips;
     mod values;
+    mod world;
 }

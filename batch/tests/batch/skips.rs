@@ -13,9 +13,9 @@ use record::EventTime;
 use wire::v1;
 use wire::v1::lane_read::Outcome;
 
-use super::parity::{Followed, World, unscore};
 use super::shop::{self, START_US};
 use super::values::{engine, run};
+use super::world::{Followed, World, unscore};
 
 /// Reasons that parity's own code knows.
 fn known() -> BTreeSet<String> {

@@ -11,3 +11,6 @@ mod redrive;
 pub(crate) use letter::Letter;
 pub(crate) use read::{Letters, Wanted, read};
 pub(crate) use redrive::redrive;
+
+#[cfg(test)]
+mod tests;
