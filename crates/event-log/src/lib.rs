@@ -4,13 +4,15 @@
 //! A crate of its own because nobody else may know which log is behind the port. It never decodes a
 //! payload. Both adapters pass the same [`conformance`] suite, and the port promises only what both
 //! can give: per-partition order, offsets that rise (with gaps), the log's own append time, an append
-//! that is durable once acknowledged, and a log id that is born with the topic.
+//! that is durable once acknowledged, and a log id that is born with the topic. Processes that work on one
+//! log share its partitions out among themselves ([`Membership`]); positions are not the log's to keep.
 //!
 //! Start with [`EventLog`].
 
 pub mod conformance;
 mod embedded;
 pub mod kafka;
+mod membership;
 mod names;
 
 use std::time::Duration;
@@ -20,6 +22,7 @@ use record::{AppendTime, LogId, Offset, Partition, Record};
 
 pub use crate::embedded::{Clock, Embedded, Entropy, Settings};
 pub use crate::kafka::Kafka;
+pub use crate::membership::{Change, Membership, Share, Sole};
 
 /// The largest record that any log takes, key and value together, in bytes. An adapter refuses more
 /// by itself, so that a record that went into one log goes into the other.
@@ -211,6 +214,10 @@ pub trait EventLog: Send + Sync {
         partition: Partition,
         from: Offset,
     ) -> Result<Box<dyn Reader>, Error>;
+
+    /// Makes this process a member of the group that shares these topics' partitions out, by whatever name
+    /// the adapter's settings give it. Reading takes no membership, and being a member reads nothing.
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error>;
 }
 
 /// Reads one partition in order.

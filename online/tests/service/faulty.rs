@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, EventLog, NewRecord, Reader, Topic};
+use event_log::{Appended, Bounds, EventLog, Membership, NewRecord, Reader, Topic};
 use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
 use record::{LaneId, Offset, Partition};
 
@@ -133,5 +133,9 @@ impl EventLog for Log {
         from: Offset,
     ) -> Result<Box<dyn Reader>, event_log::Error> {
         self.inner.reader(topic, partition, from).await
+    }
+
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, event_log::Error> {
+        self.inner.join(topics).await
     }
 }
