@@ -1,4 +1,5 @@
-//! The updater and the item table on the embedded pair: crashes, faults, races, changed definitions.
+//! The updater and the item table on the embedded pair: crashes, faults, races, changed definitions, and
+//! updaters that share the work.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails its test")]
 
@@ -14,8 +15,14 @@ mod digests;
 mod events;
 #[path = "updater/faulty.rs"]
 mod faulty;
+#[path = "updater/gate.rs"]
+mod gate;
+#[path = "updater/groups.rs"]
+mod groups;
 #[path = "updater/interest.rs"]
 mod interest;
+#[path = "updater/membership.rs"]
+mod membership;
 #[path = "updater/races.rs"]
 mod races;
 #[path = "updater/replay.rs"]

