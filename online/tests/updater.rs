@@ -29,6 +29,8 @@ mod races;
 mod replay;
 #[path = "updater/side_topics.rs"]
 mod side_topics;
+#[path = "updater/stalls.rs"]
+mod stalls;
 #[path = "updater/sweeps.rs"]
 mod sweeps;
 #[path = "updater/table.rs"]

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::lane_task::LaneTask;
 use super::retry::retry;
 use super::source_partition::{SourcePartition, Until};
+use super::watchdog::{self, Pulse};
 use super::{Error, SourceLanes, bootstrap};
 
 /// Claims a partition of a topic for every source that reads it, and works on it until `until`.
@@ -31,7 +32,10 @@ async fn work_for(
     until: Until,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
-    match shutdown.unless(claim(context, source, partition)).await {
+    let pulse = Pulse::default();
+    let claiming = claim(context, source, partition);
+    let claiming = watchdog::guard(context, &source.source, partition, &pulse, claiming);
+    match shutdown.unless(claiming).await {
         Some(claimed) => bootstrap::run(claimed?, until, shutdown.clone()).await,
         None => Ok(()),
     }
@@ -93,5 +97,6 @@ async fn claim(
         partition,
         lanes,
         end,
+        pulse: Pulse::default(),
     })
 }
