@@ -17,6 +17,8 @@ mod dead_letters;
 mod exits;
 #[path = "system/fresh.rs"]
 mod fresh;
+#[path = "system/groups.rs"]
+mod groups;
 #[path = "system/import.rs"]
 mod import;
 #[path = "system/kills.rs"]
