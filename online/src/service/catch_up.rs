@@ -88,16 +88,18 @@ impl CatchUp {
     /// How far each (lane, partition) is, if all of them have caught up.
     async fn covered(&mut self) -> Result<Vec<Covered>, &'static str> {
         let Parts { log, store, updater, .. } = &self.parts;
+        // Whatever the heads say: it has to be at work, or what comes next would stay unseen for as long
+        // as its group takes to take it in.
+        if updater.as_ref().is_some_and(|updater| !updater.is_caught_up()) {
+            return Err(UPDATER);
+        }
         let mut covered = Vec::with_capacity(self.goals.len());
         for goal in &mut self.goals {
             let (lane, partition) = (goal.lane.id, goal.partition);
             let here = updater.as_ref().and_then(|updater| updater.working_on(lane, partition));
-            // Until it has claimed the partition it knows no more than the store says.
-            let here = here.filter(|at| at.caught_up || at.head.is_some());
             let head = match here {
                 Some(at) if at.caught_up => at.next().min(at.end),
-                Some(_) => return Err(UPDATER),
-                None => goal.look(&**log, &**store).await.ok_or(match updater {
+                _ => goal.look(&**log, &**store).await.ok_or(match updater {
                     Some(_) => UPDATERS,
                     None => LANES,
                 })?,
