@@ -82,6 +82,8 @@ pub(crate) struct Kafka {
     pub(crate) stall_timeout_ms: u32,
     /// How old the last look at a topic's identity may be when its records are handed out.
     pub(crate) identity_age_ms_max: u32,
+    /// How long brokers that answer have to say that there is no such topic before it is taken for gone.
+    pub(crate) missing_limit_ms: u32,
     /// The consumer group whose members share the updater's work out: one for each store and its
     /// definitions.
     pub(crate) group: String,
@@ -106,6 +108,7 @@ impl Default for Kafka {
             delivery_timeout_ms: of.delivery_timeout_ms,
             stall_timeout_ms: of.stall_timeout_ms,
             identity_age_ms_max: of.identity_age_ms_max,
+            missing_limit_ms: of.missing_limit_ms,
             group: of.group,
             session_timeout_ms: of.session_timeout_ms,
             poll_interval_ms_max: of.poll_interval_ms_max,
@@ -128,6 +131,7 @@ impl Kafka {
             delivery_timeout_ms: self.delivery_timeout_ms,
             stall_timeout_ms: self.stall_timeout_ms,
             identity_age_ms_max: self.identity_age_ms_max,
+            missing_limit_ms: self.missing_limit_ms,
             group: self.group.clone(),
             session_timeout_ms: self.session_timeout_ms,
             poll_interval_ms_max: self.poll_interval_ms_max,

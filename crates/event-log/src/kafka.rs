@@ -132,8 +132,11 @@ impl EventLog for Kafka {
         let found = match self.identities.look(topic).await {
             Ok(_) => self.identities.now(topic).await?.topic,
             Err(Error::NoTopic { .. }) => {
-                topic_settings::create(&self.admin, &self.settings, topic, partitions).await?;
-                self.identities.forget(topic);
+                // A broker that was asked too early may have it after all: then it is the one that was seen.
+                if topic_settings::create(&self.admin, &self.settings, topic, partitions).await? {
+                    self.identities.forget(topic);
+                }
+                self.identities.settle();
                 self.created(topic).await?.topic
             }
             Err(error) => return Err(error),

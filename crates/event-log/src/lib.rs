@@ -70,7 +70,7 @@ pub struct Bounds {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such topic.
+    /// There is no such topic, as far as whoever keeps the log can be sure of it.
     #[error("no topic {topic}: create it with `twofold topics create`")]
     NoTopic {
         /// Its name.
@@ -194,6 +194,15 @@ pub trait EventLog: Send + Sync {
 
     /// Creates a topic, or returns it if it exists with as many partitions.
     async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, Error>;
+
+    /// The topic, created if it is missing. One that exists with another number of partitions is left as it
+    /// is.
+    async fn ensure(&self, topic: &str, partitions: u32) -> Result<Topic, Error> {
+        match self.create(topic, partitions).await {
+            Err(Error::Partitions { .. }) => self.topic(topic).await,
+            found => found,
+        }
+    }
 
     /// Appends records, durable when it returns; one outcome per record, in order. A record whose
     /// outcome is an error may still turn up in the log (as with any log): retry under its event id.

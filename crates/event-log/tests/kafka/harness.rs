@@ -47,7 +47,9 @@ impl Broker {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings { group: self.group.clone(), ..Settings::new(&self.bootstrap) }
+        // Brokers here know what they know: tests delete many topics.
+        let missing_limit_ms = 600;
+        Settings { group: self.group.clone(), missing_limit_ms, ..Settings::new(&self.bootstrap) }
     }
 
     pub(crate) fn log(&self) -> Kafka {
