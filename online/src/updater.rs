@@ -51,7 +51,7 @@ use tokio::sync::{broadcast, watch};
 
 use self::context::Context;
 use self::crew::Crew;
-use self::retry::retry;
+use self::retry::{Attempts, retry};
 use self::shared::Shared;
 use self::source_partition::Until;
 
@@ -100,15 +100,20 @@ impl Updater {
     /// and claims nothing yet.
     ///
     /// # Errors
-    /// A topic that is missing, or a log that does not answer.
+    /// A topic that is missing, or a log that does not answer for as long as the settings allow.
     pub async fn open(settings: Settings, parts: Parts) -> Result<(Self, Handle), Error> {
         let Parts { log, store, lanes, entropy } = parts;
+        let counters = counters::Cells::default();
+        // Servers may be on their way up themselves.
+        let opening =
+            || Attempts::counted(&settings, &entropy, &counters.retries, "looking at the topics");
         let mut sources: BTreeMap<String, SourceLanes> = BTreeMap::new();
         for lane in &lanes {
             let source = &lane.source;
             if !sources.contains_key(&source.name) {
-                let topic = log.topic(&source.topic).await?;
-                let ends = log.bounds(&source.topic).await?.iter().map(|b| b.next).collect();
+                let topic = opening().until_done(|| log.topic(&source.topic)).await?;
+                let bounds = opening().until_done(|| log.bounds(&source.topic)).await?;
+                let ends = bounds.iter().map(|bounds| bounds.next).collect();
                 let source = Arc::clone(source);
                 sources.insert(
                     source.name.clone(),
@@ -119,10 +124,7 @@ impl Updater {
         }
         let partitions = sources.values().map(|source| source.topic.partitions).max().unwrap_or(1);
         for topic in [&settings.late_topic, &settings.dead_letter_topic] {
-            match log.topic(topic).await {
-                Err(event_log::Error::NoTopic { .. }) => log.create(topic, partitions).await?,
-                found => found?,
-            };
+            opening().until_done(|| log.ensure(topic, partitions)).await?;
         }
         let mut slots = BTreeMap::new();
         for source in sources.values() {
@@ -136,7 +138,7 @@ impl Updater {
         let shared = Arc::new(Shared {
             lanes,
             slots,
-            counters: counters::Cells::default(),
+            counters,
             joined: watch::channel(false).0,
             ended: Default::default(),
             published: broadcast::channel(settings.published_commits).0,

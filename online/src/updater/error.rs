@@ -26,12 +26,14 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] online_store::Error),
     /// A port stayed unavailable for as long as the settings allow.
-    #[error("{what}: given up after {attempts} attempts: {reason}")]
+    #[error("{what}: given up after {attempts} attempts in {limit_ms} ms or more: {reason}")]
     GivenUp {
         /// What was tried.
         what: &'static str,
         /// How often.
         attempts: u32,
+        /// How long it had to be tried.
+        limit_ms: u64,
         /// What the last attempt said.
         reason: String,
     },

@@ -16,8 +16,10 @@ pub struct Settings {
     pub read_keys: usize,
     /// States held in memory by all lanes and partitions together, in bytes (approximately).
     pub memory_bytes: usize,
-    /// Attempts at a store or log that is unavailable, before the updater gives up.
-    pub attempts: u32,
+    /// How long a store or log that is unavailable is tried again before the updater gives up, in
+    /// milliseconds: longer than servers take to restart, and shorter than `stall_limit_ms`, which would
+    /// end the wait without saying why they are.
+    pub retry_limit_ms: u64,
     /// Pause after the first failed attempt, in milliseconds; it doubles with each.
     pub backoff_ms_min: u64,
     /// The longest pause between attempts, in milliseconds.
@@ -50,7 +52,7 @@ impl Default for Settings {
             poll_wait_ms: 100,
             read_keys: 1024,
             memory_bytes: 512 << 20,
-            attempts: 10,
+            retry_limit_ms: 50_000,
             backoff_ms_min: 10,
             backoff_ms_max: 2000,
             bootstrap_gap_records: 50_000,
@@ -75,7 +77,7 @@ impl Settings {
             ("poll_wait_ms", self.poll_wait_ms),
             ("read_keys", self.read_keys as u64),
             ("memory_bytes", self.memory_bytes as u64),
-            ("attempts", u64::from(self.attempts)),
+            ("retry_limit_ms", self.retry_limit_ms),
             ("backoff_ms_min", self.backoff_ms_min),
             ("published_commits", self.published_commits as u64),
             ("stall_limit_ms", self.stall_limit_ms),
@@ -100,6 +102,10 @@ impl Settings {
 
     pub(super) fn poll_wait(&self) -> Duration {
         Duration::from_millis(self.poll_wait_ms)
+    }
+
+    pub(super) fn retry_limit(&self) -> Duration {
+        Duration::from_millis(self.retry_limit_ms)
     }
 
     pub(super) fn stall_limit(&self) -> Duration {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::context::Context;
 use super::lane_task::{LaneTask, Step};
-use super::retry::{pause, retry};
+use super::retry::{Attempts, retry};
 use super::watchdog::Pulse;
 use super::{Error, counters, watchdog};
 use crate::busy::busy;
@@ -101,14 +101,11 @@ impl SourcePartition {
 
     async fn poll(&self, reader: &mut dyn Reader) -> Result<Vec<Record>, Error> {
         let settings = &self.context.settings;
-        let mut attempts = 0;
+        let mut attempts = Attempts::new(&self.context, "reading the log");
         loop {
             match reader.next(settings.batch_records, settings.poll_wait()).await {
                 Ok(records) => return Ok(records),
-                Err(error) => {
-                    attempts += 1;
-                    pause(&self.context, "reading the log", attempts, error).await?;
-                }
+                Err(error) => attempts.pause(error).await?,
             }
         }
     }
