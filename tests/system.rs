@@ -15,10 +15,10 @@ mod damaged;
 mod dead_letters;
 #[path = "system/exits.rs"]
 mod exits;
+#[path = "system/faults.rs"]
+mod faults;
 #[path = "system/fresh.rs"]
 mod fresh;
-#[path = "system/groups.rs"]
-mod groups;
 #[path = "system/import.rs"]
 mod import;
 #[path = "system/kills.rs"]

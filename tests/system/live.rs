@@ -9,14 +9,14 @@ use crate::night::sessions;
 use crate::twofold::Twofold;
 
 /// A broker, a store, and the flags that name them.
-pub(crate) struct Servers {
+struct Servers {
     _kafka: Kafka,
     _redis: Redis,
     flags: [String; 4],
 }
 
 impl Servers {
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         let of = |name: &str| {
             #[allow(clippy::disallowed_methods, reason = "tests/run says where the servers are")]
             let path = std::env::var(name).unwrap_or_else(|_| panic!("{name}: see tests/run"));
@@ -29,7 +29,7 @@ impl Servers {
         Self { _kafka: kafka, _redis: redis, flags }
     }
 
-    pub(crate) fn with<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
+    fn with<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
         self.flags.iter().map(String::as_str).chain(arguments.iter().copied()).collect()
     }
 }

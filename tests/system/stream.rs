@@ -19,35 +19,27 @@ pub(crate) struct Stream {
     sent: u64,
     at_us: i64,
     files: Vec<String>,
-    /// Before every command: where log and store are.
-    flags: Vec<String>,
     /// Records in the log.
     pub(crate) appended: u64,
 }
 
 impl Stream {
     pub(crate) fn new(seed: u64) -> Self {
-        Self::on(seed, Vec::new())
-    }
-
-    /// A stream into the log that these flags name.
-    pub(crate) fn on(seed: u64, flags: Vec<&str>) -> Self {
         let random = ChaCha8Rng::seed_from_u64(seed);
-        let flags = flags.into_iter().map(str::to_owned).collect();
-        Self { random, sent: 0, at_us: START_US, files: Vec::new(), flags, appended: 0 }
+        Self { random, sent: 0, at_us: START_US, files: Vec::new(), appended: 0 }
     }
 
     /// Appends about `count` events more.
     pub(crate) fn import(&mut self, twofold: &Twofold, count: u64) {
         let text = self.lines(count);
-        self.appended += import(twofold, &self.flags, &text);
+        self.appended += import(twofold, &text);
         self.files.push(text);
     }
 
     /// The status of a directory of its own, into which the same was imported and drained in one go.
     pub(crate) fn undisturbed(&self) -> Value {
         let twofold = Twofold::new();
-        let appended: u64 = self.files.iter().map(|text| import(&twofold, &[], text)).sum();
+        let appended: u64 = self.files.iter().map(|text| import(&twofold, text)).sum();
         assert_eq!(appended, self.appended);
         twofold.json(&["update", "--drain"]);
         twofold.json(&["status", "--digest"])
@@ -83,10 +75,8 @@ impl Stream {
 }
 
 /// The number of events that were appended.
-fn import(twofold: &Twofold, flags: &[String], text: &str) -> u64 {
+fn import(twofold: &Twofold, text: &str) -> u64 {
     let file = twofold.file("stream.jsonl", text);
-    let import = ["import", "jsonl", file.to_str().unwrap(), "--allow-late"];
-    let flags = flags.iter().map(String::as_str);
-    let imported = twofold.json(&flags.chain(import).collect::<Vec<_>>());
+    let imported = twofold.json(&["import", "jsonl", file.to_str().unwrap(), "--allow-late"]);
     imported["appended"].as_u64().unwrap()
 }
