@@ -13,6 +13,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use record::partition_for_key;
 
 use super::events::Sent;
+use super::stood::until;
 
 pub(super) const TOPIC: &str = "clickstream";
 pub(super) const PARTITIONS: u32 = 4;
@@ -93,7 +94,15 @@ fn consumer(bootstrap: &str) -> BaseConsumer {
 }
 
 fn ends_of(consumer: &BaseConsumer, topic: &str) -> Vec<u64> {
-    let end = |p| consumer.fetch_watermarks(topic, p, PATIENCE).unwrap().1 as u64;
+    let end = |partition| {
+        let mut end = None;
+        // A broker that has just started leads no partition yet.
+        until("the end of a partition", || {
+            end = consumer.fetch_watermarks(topic, partition, PATIENCE).ok();
+            end.is_some()
+        });
+        end.expect("just asked").1 as u64
+    };
     (0..PARTITIONS as i32).map(end).collect()
 }
 
