@@ -15,6 +15,8 @@ mod damaged;
 mod dead_letters;
 #[path = "system/exits.rs"]
 mod exits;
+#[path = "system/faults.rs"]
+mod faults;
 #[path = "system/fresh.rs"]
 mod fresh;
 #[path = "system/import.rs"]

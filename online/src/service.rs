@@ -211,9 +211,7 @@ impl Service {
             topics.insert(source.topic.clone(), log.topic(&source.topic).await?);
         }
         let partitions = topics.values().map(|topic| topic.partitions).max().unwrap_or(1);
-        if let Err(event_log::Error::NoTopic { .. }) = log.topic(&settings.served_topic).await {
-            log.create(&settings.served_topic, partitions).await?;
-        }
+        log.ensure(&settings.served_topic, partitions).await?;
         let metrics = Arc::new(Metrics::default());
         let (recorder, writer) = side_effects::open(
             &settings,

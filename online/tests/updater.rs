@@ -1,7 +1,10 @@
-//! The updater and the item table on the embedded pair: crashes, faults, races, changed definitions.
+//! The updater and the item table on the embedded pair: crashes, faults, races, changed definitions, and
+//! updaters that share the work.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails its test")]
 
+#[path = "updater/away.rs"]
+mod away;
 #[path = "updater/bench.rs"]
 mod bench;
 #[path = "updater/changes.rs"]
@@ -14,14 +17,22 @@ mod digests;
 mod events;
 #[path = "updater/faulty.rs"]
 mod faulty;
+#[path = "updater/gate.rs"]
+mod gate;
+#[path = "updater/groups.rs"]
+mod groups;
 #[path = "updater/interest.rs"]
 mod interest;
+#[path = "updater/membership.rs"]
+mod membership;
 #[path = "updater/races.rs"]
 mod races;
 #[path = "updater/replay.rs"]
 mod replay;
 #[path = "updater/side_topics.rs"]
 mod side_topics;
+#[path = "updater/stalls.rs"]
+mod stalls;
 #[path = "updater/sweeps.rs"]
 mod sweeps;
 #[path = "updater/table.rs"]

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use embedded::Database;
-use event_log::EventLog;
+use event_log::{EventLog, NewRecord};
 use online_store::OnlineStore;
 use record::{Offset, Partition};
+use runtime::clock::Clock;
 use serde_json::Value;
 
 use crate::twofold::Twofold;
@@ -14,11 +15,24 @@ use crate::twofold::Twofold;
 fn open(directory: &Path) -> (event_log::Embedded, online_store::Embedded) {
     let database = Database::open(directory).unwrap();
     let settings = event_log::Settings {
-        clock: std::sync::Arc::new(|| record::AppendTime(0)),
+        clock: std::sync::Arc::new(|| Clock::system().append_time()),
         entropy: std::sync::Arc::new(|| [7; 16]),
     };
     let log = event_log::Embedded::open(&database, settings).unwrap();
     (log, online_store::Embedded::open(&database, online_store::Settings::default()).unwrap())
+}
+
+/// Appends records, in their order, to a topic of a directory that nobody owns.
+pub(crate) fn append(directory: &Path, topic: &str, records: Vec<(Vec<u8>, Vec<u8>)>) {
+    const BATCH: usize = 5000;
+    let tokio = tokio::runtime::Runtime::new().unwrap();
+    let (log, _store) = open(directory);
+    let mut records = records.into_iter().map(|(key, value)| NewRecord { key, value }).peekable();
+    while records.peek().is_some() {
+        let batch = records.by_ref().take(BATCH).collect();
+        let outcomes = tokio.block_on(log.append(topic, batch)).unwrap();
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    }
 }
 
 /// The bytes of every record of a topic.

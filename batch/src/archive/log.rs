@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, Error as LogError, EventLog, NewRecord, Reader, Topic};
+use event_log::{
+    Appended, Bounds, Error as LogError, EventLog, Membership, NewRecord, Reader, Sole, Topic,
+};
 use record::{Offset, Partition, Record};
 
 use super::{Archive, Part, PartitionReader};
@@ -106,6 +108,11 @@ impl EventLog for Frozen {
             return Err(damaged(&lost));
         }
         Ok(Box::new(FrozenReader(ArchiveReader::new(partition, parts, from, end))))
+    }
+
+    /// Files do not change hands: whoever reads them has all of them.
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, LogError> {
+        Ok(Box::new(Sole::of(self, topics).await?))
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, Error as LogError, EventLog, NewRecord, Reader, Topic};
+use event_log::{
+    Appended, Bounds, Error as LogError, EventLog, Membership, NewRecord, Reader, Topic,
+};
 use record::{LogId, Offset, Partition, Record};
 
 use super::log::{ArchiveReader, damaged};
@@ -89,6 +91,10 @@ impl EventLog for Tiered {
             topic: topic.to_owned(),
             partition,
         }))
+    }
+
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, LogError> {
+        self.log.join(topics).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, Error, EventLog, NewRecord, Reader, Topic};
+use event_log::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Sole, Topic};
 use hashbrown::HashMap;
 use record::{AppendTime, LogId, Offset, Partition, Record, partition_for_key};
 
@@ -169,5 +169,9 @@ impl EventLog for Memory {
         }
         let records = records.into_iter().peekable();
         Ok(Box::new(MemoryReader { records, position: from, end: next, mood, calls: 0 }))
+    }
+
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {
+        Ok(Box::new(Sole::of(self, topics).await?))
     }
 }

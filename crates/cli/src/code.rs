@@ -10,8 +10,19 @@ type Cause<'a> = &'a (dyn Error + 'static);
 
 /// That of the outermost cause which has one of its own; else what the commands marked it with.
 pub(crate) fn of(error: &anyhow::Error) -> Code {
-    let causes = error.chain().flat_map(|cause| successors(Some(cause), |cause| wrapped(*cause)));
-    causes.filter_map(own).next().unwrap_or_else(|| exit::code(error))
+    causes(error).filter_map(own).next().unwrap_or_else(|| exit::code(error))
+}
+
+/// Whether a server did not answer that may do so later.
+pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
+    causes(error).any(|cause| {
+        matches!(cause.downcast_ref(), Some(event_log::Error::Unavailable { .. }))
+            || matches!(cause.downcast_ref(), Some(online_store::Error::Unavailable { .. }))
+    })
+}
+
+fn causes(error: &anyhow::Error) -> impl Iterator<Item = Cause<'_>> {
+    error.chain().flat_map(|cause| successors(Some(cause), |cause| wrapped(*cause)))
 }
 
 /// What a variant only passes on. It shows itself as its inner error, and so `source()` leaves that out.

@@ -23,14 +23,17 @@ use std::future::Future;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use definitions::Definitions;
 use embedded::Missing;
 use runtime::clock::Clock;
 use runtime::exit::{Code, With};
+use tokio::time::Instant;
 
 use crate::admin::{self, Request};
 use crate::args::{Cli, Command, Global, TopicsCommand};
+use crate::code;
 use crate::data::{Data, Opening};
 use crate::definition_files;
 use crate::follower::Follower;
@@ -55,8 +58,28 @@ impl Context {
     }
 
     /// The data directory, owned by this process from here on, with its topics: both are made where
-    /// they are missing.
+    /// they are missing. For roles, which wait for servers that start beside them, as long as the updater
+    /// waits for those that restart.
     pub(crate) async fn open(&self, definitions: &Definitions) -> anyhow::Result<Data> {
+        let bounds = &self.settings.updater;
+        let (limit, longest) =
+            (bounds.retry_limit_ms, Duration::from_millis(bounds.backoff_ms_max));
+        let (limit, start) = (Duration::from_millis(limit), Instant::now());
+        let mut pause = Duration::from_millis(bounds.backoff_ms_min);
+        loop {
+            match self.open_once(definitions).await {
+                Err(error) if code::is_passing(&error) && start.elapsed() < limit => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, pause_ms = pause.as_millis() as u64, "waiting to start");
+                    tokio::time::sleep(pause).await;
+                    pause = longest.min(pause * 2);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn open_once(&self, definitions: &Definitions) -> anyhow::Result<Data> {
         let data = self.connect(Missing::Create).await?;
         data.create_topics(definitions, &self.settings).await?;
         Ok(data)

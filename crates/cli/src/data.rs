@@ -42,12 +42,7 @@ impl Data {
         settings: &Settings,
     ) -> anyhow::Result<()> {
         for topic in topics(definitions, settings)? {
-            match self.log.topic(topic).await {
-                Err(event_log::Error::NoTopic { .. }) => {
-                    self.log.create(topic, settings.partitions).await?
-                }
-                found => found?,
-            };
+            self.log.ensure(topic, settings.partitions).await?;
         }
         Ok(())
     }

@@ -82,6 +82,15 @@ pub(crate) struct Kafka {
     pub(crate) stall_timeout_ms: u32,
     /// How old the last look at a topic's identity may be when its records are handed out.
     pub(crate) identity_age_ms_max: u32,
+    /// How long brokers that answer have to say that there is no such topic before it is taken for gone.
+    pub(crate) missing_limit_ms: u32,
+    /// The consumer group whose members share the updater's work out: one for each store and its
+    /// definitions.
+    pub(crate) group: String,
+    /// How long a member of the group may be silent before others get its partitions.
+    pub(crate) session_timeout_ms: u32,
+    /// How long a member may leave what the group says unheard before it has to go.
+    pub(crate) poll_interval_ms_max: u32,
     /// Of topics that are created: copies of each record.
     pub(crate) replication_factor: u16,
     /// Of topics that are created: copies that must have a record before it is acknowledged.
@@ -99,6 +108,10 @@ impl Default for Kafka {
             delivery_timeout_ms: of.delivery_timeout_ms,
             stall_timeout_ms: of.stall_timeout_ms,
             identity_age_ms_max: of.identity_age_ms_max,
+            missing_limit_ms: of.missing_limit_ms,
+            group: of.group,
+            session_timeout_ms: of.session_timeout_ms,
+            poll_interval_ms_max: of.poll_interval_ms_max,
             replication_factor: of.topics.replication_factor,
             min_insync_replicas: of.topics.min_insync_replicas,
             retention_ms: of.topics.retention_ms.unwrap_or(0),
@@ -118,6 +131,10 @@ impl Kafka {
             delivery_timeout_ms: self.delivery_timeout_ms,
             stall_timeout_ms: self.stall_timeout_ms,
             identity_age_ms_max: self.identity_age_ms_max,
+            missing_limit_ms: self.missing_limit_ms,
+            group: self.group.clone(),
+            session_timeout_ms: self.session_timeout_ms,
+            poll_interval_ms_max: self.poll_interval_ms_max,
             topics: event_log::kafka::TopicSettings {
                 replication_factor: self.replication_factor,
                 min_insync_replicas: self.min_insync_replicas,

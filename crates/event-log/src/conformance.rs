@@ -7,6 +7,7 @@
 pub mod append;
 pub mod durability;
 mod helpers;
+pub mod membership;
 pub mod read;
 pub mod topics;
 
@@ -26,7 +27,7 @@ pub trait Harness: Send + Sync {
     /// Deletes a topic, by whatever means the log has; returns when it is gone.
     async fn delete(&self, topic: &str);
 
-    /// A name that no other test uses.
+    /// A name that no other test uses; nor does another test join the group of the logs that are opened.
     fn topic(&self, of: &str) -> String;
 }
 
@@ -56,6 +57,9 @@ macro_rules! event_log_conformance {
                 readers_reach_the_end_of_the_bounds;
             durability: what_was_acknowledged_is_there_after_reopening,
                 offsets_go_on_after_reopening, log_ids_survive_reopening;
+            membership: who_is_alone_has_every_partition,
+                who_comes_after_one_that_left_has_every_partition, hints_move_no_reader,
+                unknown_topics_have_no_members;
         );
     };
     (@cases $attributes:tt $harness:expr, $($module:ident: $($case:ident),+;)+) => {

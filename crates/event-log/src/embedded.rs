@@ -18,7 +18,9 @@ use async_trait::async_trait;
 use record::{AppendTime, Offset, Partition, partition_for_key};
 
 use crate::names::check_topic;
-use crate::{Appended, Bounds, Error, EventLog, NewRecord, RECORD_BYTES_MAX, Reader, Topic};
+use crate::{
+    Appended, Bounds, Error, EventLog, Membership, NewRecord, RECORD_BYTES_MAX, Reader, Sole, Topic,
+};
 use ends::LastEnds;
 use topics::{TopicState, Topics};
 use writer::Writer;
@@ -141,5 +143,10 @@ impl EventLog for Embedded {
     ) -> Result<Box<dyn Reader>, Error> {
         let state = self.partition(topic, partition)?;
         Ok(Box::new(reader::PartitionReader::open(&self.topics, &state, partition, from)?))
+    }
+
+    /// A data directory has one owner process, which has every partition.
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {
+        Ok(Box::new(Sole::of(self, topics).await?))
     }
 }

@@ -3,17 +3,20 @@
 //! A log is a topic and its id the topic's id. Appends go through one idempotent producer ([`writer`]),
 //! reads through shared consumers that are assigned partitions and positions, never a group's
 //! ([`consumers`], [`reader`]); both look again and again whether a topic still is the one it was
-//! ([`identity`]). Offsets have gaps: the records of aborted transactions and the marks that end
+//! ([`identity`]). A group shares partitions out and nothing else ([`group`]): it holds no position that
+//! anybody reads. Offsets have gaps: the records of aborted transactions and the marks that end
 //! transactions are not handed out, but positions move past them.
 //!
 //! [`writer`]: self::writer
 //! [`consumers`]: self::consumers
 //! [`reader`]: self::reader
 //! [`identity`]: self::identity
+//! [`group`]: self::group
 
 mod client;
 mod consumers;
 mod error;
+mod group;
 mod identity;
 mod native;
 mod offsets;
@@ -31,13 +34,14 @@ use tokio::time::Instant;
 
 use self::client::Context;
 use self::consumers::Consumers;
+use self::group::Member;
 use self::identity::{Identities, Known};
 use self::reader::{Ends, PartitionReader};
 pub use self::settings::{Settings, TopicSettings};
 pub use self::topic_settings::Finding;
 use self::writer::Writer;
 use crate::names::{check_topic, is_name};
-use crate::{Appended, Bounds, Error, EventLog, NewRecord, Reader, Topic};
+use crate::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Topic};
 
 /// How long after each look a topic that was just created is looked for again.
 const CREATED_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
@@ -128,8 +132,11 @@ impl EventLog for Kafka {
         let found = match self.identities.look(topic).await {
             Ok(_) => self.identities.now(topic).await?.topic,
             Err(Error::NoTopic { .. }) => {
-                topic_settings::create(&self.admin, &self.settings, topic, partitions).await?;
-                self.identities.forget(topic);
+                // A broker that was asked too early may have it after all: then it is the one that was seen.
+                if topic_settings::create(&self.admin, &self.settings, topic, partitions).await? {
+                    self.identities.forget(topic);
+                }
+                self.identities.settle();
                 self.created(topic).await?.topic
             }
             Err(error) => return Err(error),
@@ -178,5 +185,12 @@ impl EventLog for Kafka {
         let identities = Arc::clone(&self.identities);
         let stall_timeout = self.settings.stall_timeout();
         Ok(Box::new(PartitionReader::open(identities, ends, from, stall_timeout).await?))
+    }
+
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {
+        for topic in topics {
+            self.known(topic).await?;
+        }
+        Ok(Box::new(Member::join(&self.settings, topics)?))
     }
 }

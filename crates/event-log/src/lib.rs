@@ -4,13 +4,15 @@
 //! A crate of its own because nobody else may know which log is behind the port. It never decodes a
 //! payload. Both adapters pass the same [`conformance`] suite, and the port promises only what both
 //! can give: per-partition order, offsets that rise (with gaps), the log's own append time, an append
-//! that is durable once acknowledged, and a log id that is born with the topic.
+//! that is durable once acknowledged, and a log id that is born with the topic. Processes that work on one
+//! log share its partitions out among themselves ([`Membership`]); positions are not the log's to keep.
 //!
 //! Start with [`EventLog`].
 
 pub mod conformance;
 mod embedded;
 pub mod kafka;
+mod membership;
 mod names;
 
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use record::{AppendTime, LogId, Offset, Partition, Record};
 
 pub use crate::embedded::{Clock, Embedded, Entropy, Settings};
 pub use crate::kafka::Kafka;
+pub use crate::membership::{Change, Membership, Share, Sole};
 
 /// The largest record that any log takes, key and value together, in bytes. An adapter refuses more
 /// by itself, so that a record that went into one log goes into the other.
@@ -68,7 +71,7 @@ pub struct Bounds {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such topic.
+    /// There is no such topic, as far as whoever keeps the log can be sure of it.
     #[error("no topic {topic}: create it with `twofold topics create`")]
     NoTopic {
         /// Its name.
@@ -205,6 +208,15 @@ pub trait EventLog: Send + Sync {
     /// Creates a topic, or returns it if it exists with as many partitions.
     async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, Error>;
 
+    /// The topic, created if it is missing. One that exists with another number of partitions is left as it
+    /// is.
+    async fn ensure(&self, topic: &str, partitions: u32) -> Result<Topic, Error> {
+        match self.create(topic, partitions).await {
+            Err(Error::Partitions { .. }) => self.topic(topic).await,
+            found => found,
+        }
+    }
+
     /// Appends records, durable when it returns; one outcome per record, in order. A record whose
     /// outcome is an error may still turn up in the log (as with any log): retry under its event id.
     async fn append(
@@ -224,6 +236,10 @@ pub trait EventLog: Send + Sync {
         partition: Partition,
         from: Offset,
     ) -> Result<Box<dyn Reader>, Error>;
+
+    /// Makes this process a member of the group that shares these topics' partitions out, by whatever name
+    /// the adapter's settings give it. Reading takes no membership, and being a member reads nothing.
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error>;
 }
 
 /// Reads one partition in order.

@@ -8,6 +8,8 @@
 mod conformance;
 #[path = "kafka/faults.rs"]
 mod faults;
+#[path = "kafka/groups.rs"]
+mod groups;
 #[path = "kafka/harness.rs"]
 mod harness;
 #[path = "kafka/identity.rs"]

@@ -26,7 +26,7 @@ pub struct Refresher {
     pub(super) settings: Settings,
     pub(super) store: Arc<dyn OnlineStore>,
     pub(super) clock: Clock,
-    /// Until it has caught up.
+    /// Tells of its own commits only.
     pub(super) updater: Option<updater::Handle>,
     pub(super) commits: Option<broadcast::Receiver<Published>>,
     pub(super) lanes: Vec<LaneItems>,
@@ -96,7 +96,7 @@ impl Refresher {
     /// While the updater catches up nobody is answered, and its commits come too fast for a scan between
     /// them: what they change is taken in, and shown or scanned when it has caught up.
     async fn catch_up(&mut self) {
-        let Some(updater) = self.updater.take() else { return };
+        let Some(updater) = self.updater.clone() else { return };
         let mut caught_up = std::pin::pin!(updater.caught_up());
         loop {
             tokio::select! {
@@ -163,13 +163,16 @@ impl Refresher {
         }
     }
 
-    /// Without an updater to follow, the heads say what changed.
+    /// Where there is no updater to follow, because this process has none or another one's works on the
+    /// partition, the heads say what changed.
     async fn find_moved_heads(&mut self) -> Result<(), Error> {
-        if self.commits.is_some() {
-            return Ok(());
-        }
         for (n, partition) in all_partitions(&self.lanes) {
             let lane = &self.lanes[n];
+            let updater = self.updater.as_ref();
+            if updater.is_some_and(|updater| updater.working_on(lane.lane.id, partition).is_some())
+            {
+                continue;
+            }
             let stored = self.store.read(lane.lane.id, partition, &[]).await?.head;
             if stored.map(|head| head.next) != lane.next(partition) {
                 self.broken.push((n, partition));

@@ -44,6 +44,9 @@ pub struct Settings {
     pub served_topic: String,
     /// Responses that wait to be written to it; beyond that they are dropped and counted.
     pub served_queue_max: usize,
+    /// How long a response is tried to be written to it while the log is unavailable, in milliseconds;
+    /// then it is given up and counted. Meanwhile others wait.
+    pub served_retry_limit_ms: u64,
     /// Candidates that were not served, in each record.
     pub unserved_sample: usize,
     /// Requests at once: the least that the adaptive limit goes down to.
@@ -75,6 +78,7 @@ impl Default for Settings {
             cursor_key: "twofold".to_owned(),
             served_topic: "served".to_owned(),
             served_queue_max: 4096,
+            served_retry_limit_ms: 60_000,
             unserved_sample: 20,
             concurrency_min: 4,
             concurrency_max: 512,
@@ -186,7 +190,7 @@ mod tests {
     const SHAPING: [&str; 6] =
         ["model", "per_source", "pool_max", "k_max", "filters", "keep_seen_surfaces"];
     /// Change when, to whom and whether at all, or what is kept of it.
-    const OTHERS: [&str; 15] = [
+    const OTHERS: [&str; 16] = [
         "deadline_ms",
         "margin_ms",
         "hydrate_ms",
@@ -197,6 +201,7 @@ mod tests {
         "cursor_key",
         "served_topic",
         "served_queue_max",
+        "served_retry_limit_ms",
         "unserved_sample",
         "concurrency_min",
         "concurrency_max",

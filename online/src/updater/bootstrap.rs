@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Error;
 use super::source_partition::{SourcePartition, Until};
+use super::watchdog::Pulse;
 
 /// Runs a partition of a source; lanes far behind the others catch up first, without holding them.
 pub(super) async fn run(
@@ -34,6 +35,7 @@ pub(super) async fn run(
         partition: all.partition,
         lanes: behind,
         end: all.end,
+        pulse: Pulse::default(),
     };
     all.lanes = current;
     let catching_up = async {

@@ -39,6 +39,16 @@ counters! {
     covered_again,
     /// Attempts that failed and were tried again.
     retries,
+    /// Partitions that the group gave to this updater; without a group, all of them once.
+    partitions_assigned,
+    /// Partitions that were given to others, after the last commit to them.
+    partitions_revoked,
+    /// Partitions that others took because this updater was silent for too long.
+    partitions_lost,
+    /// Times that a partition's work ended because another updater had claimed it.
+    fenced,
+    /// Times that the group was not told how far its partitions are covered, which nothing hangs on.
+    hints_failed,
     /// States read from the store.
     states_read,
     /// States written to the store.

@@ -1,4 +1,19 @@
+use std::fmt;
+
 use record::{LaneId, LogId, Offset, Partition};
+
+/// Where a log ends, as far as it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEnd(pub Option<Offset>);
+
+impl fmt::Display for LogEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(end) => end.fmt(f),
+            None => f.write_str("an end that it does not tell"),
+        }
+    }
+}
 
 /// Why the updater stopped.
 #[derive(Debug, thiserror::Error)]
@@ -11,12 +26,14 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] online_store::Error),
     /// A port stayed unavailable for as long as the settings allow.
-    #[error("{what}: given up after {attempts} attempts: {reason}")]
+    #[error("{what}: given up after {attempts} attempts in {limit_ms} ms or more: {reason}")]
     GivenUp {
         /// What was tried.
         what: &'static str,
         /// How often.
         attempts: u32,
+        /// How long it had to be tried.
+        limit_ms: u64,
         /// What the last attempt said.
         reason: String,
     },
@@ -72,13 +89,47 @@ pub enum Error {
     },
     /// Another updater took the (lane, partition) over.
     #[error(
-        "lane {lane} partition {partition} was claimed by another updater: run one updater per store"
+        "lane {lane} partition {partition} was claimed by another updater: run one updater per store, \
+         or a group of them on Kafka"
     )]
     Fenced {
         /// Lane.
         lane: LaneId,
         /// Partition.
         partition: Partition,
+    },
+    /// Another updater, which is not in this one's group, keeps taking a partition.
+    #[error(
+        "topic {topic} partition {partition} was claimed {fenced} times by an updater that is not in this \
+         one's group: give all updaters of one store the same `kafka.group`, and each store its own"
+    )]
+    Contested {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: Partition,
+        /// How often.
+        fenced: u32,
+    },
+    /// There was something to do and nothing was done.
+    #[error(
+        "source {of} partition {partition}: nothing was read or committed for {limit_ms} ms while {doing} at \
+         {position}, though the log goes on to {end}: see whether log and store answer \
+         (`updater.stall_limit_ms` says how long is too long)"
+    )]
+    Stalled {
+        /// Source.
+        of: String,
+        /// Partition.
+        partition: Partition,
+        /// What was under way.
+        doing: &'static str,
+        /// First offset that is not covered.
+        position: Offset,
+        /// The log's end.
+        end: LogEnd,
+        /// How long.
+        limit_ms: u64,
     },
     /// A batch kept moving under the updater: somebody else writes to the store.
     #[error(

@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -27,30 +28,49 @@ impl Handle {
         &self.shared.lanes
     }
 
-    /// How far each (lane, partition) is, in the order of lane ids.
+    /// How far each (lane, partition) is that the updater works on, in the order of lane ids; once it has
+    /// ended, those that it worked on last.
     #[must_use]
     pub fn progress(&self) -> Vec<(LaneId, Partition, Progress)> {
         let slots = self.shared.slots.iter();
-        slots.map(|((lane, p), slot)| (*lane, *p, slot.borrow().clone())).collect()
+        let slots = slots.map(|((lane, p), slot)| (*lane, *p, slot.borrow().clone()));
+        slots.filter(|(_, _, progress)| progress.held).collect()
     }
 
-    /// Whether every lane has covered the log's end as it was when the updater started: until then a
-    /// new lane's states are not to be served.
+    /// How far a (lane, partition) is, if this updater works on it: its commits are published here then.
+    #[must_use]
+    pub fn working_on(&self, lane: LaneId, partition: Partition) -> Option<Progress> {
+        let slot = self.shared.slots.get(&(lane, partition))?;
+        let progress = slot.borrow().clone();
+        (progress.held && !self.shared.ended.load(Ordering::Relaxed)).then_some(progress)
+    }
+
+    /// Whether every lane has covered the log's end as it was when the updater started, in the
+    /// partitions that it works on: in a group others have the rest, of which the store's heads tell.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        self.shared.slots.values().all(|slot| slot.borrow().caught_up)
+        let covered = |slot: &watch::Sender<Progress>| {
+            let progress = slot.borrow();
+            progress.caught_up || !progress.held
+        };
+        *self.shared.joined.borrow() && self.shared.slots.values().all(covered)
     }
 
     /// Waits until [`Handle::is_caught_up`].
     pub async fn caught_up(&self) {
-        for slot in self.shared.slots.values() {
-            // The slots live as long as this handle does, so none of them can be gone.
-            let _ = slot.subscribe().wait_for(|progress| progress.caught_up).await;
+        // Senders live as long as this handle does, so none of them can be gone.
+        let _ = self.shared.joined.subscribe().wait_for(|joined| *joined).await;
+        // Again: a partition may have come while another one was waited for.
+        while !self.is_caught_up() {
+            for slot in self.shared.slots.values() {
+                let covered = |progress: &Progress| progress.caught_up || !progress.held;
+                let _ = slot.subscribe().wait_for(covered).await;
+            }
         }
     }
 
-    /// Waits until all of these positions are covered, at most for `limit`; whether they are. A lane
-    /// or partition that the updater does not keep is never covered.
+    /// Waits until all of these positions are covered, at most for `limit`; whether they are, as far as
+    /// this updater knows: it says no at once of a lane or partition that it does not work on.
     pub async fn wait_for(
         &self,
         positions: &[(LaneId, Partition, Offset)],
@@ -59,9 +79,14 @@ impl Handle {
         let waits = positions.iter().map(async |(lane, partition, next)| {
             let slot = self.shared.slots.get(&(*lane, *partition)).ok_or(())?;
             let mut receiver = slot.subscribe();
-            receiver.wait_for(|progress| progress.next() >= *next).await.map(drop).map_err(drop)
+            let known = receiver.wait_for(|at| !at.held || at.next() >= *next).await;
+            known.map_err(drop)?.held.then_some(()).ok_or(())
         });
-        let waited = tokio::time::timeout(limit, try_join_all(waits)).await;
+        let waited = async {
+            let _ = self.shared.joined.subscribe().wait_for(|joined| *joined).await;
+            try_join_all(waits).await
+        };
+        let waited = tokio::time::timeout(limit, waited).await;
         matches!(waited, Ok(Ok(_)))
     }
 

@@ -16,8 +16,10 @@ pub struct Settings {
     pub read_keys: usize,
     /// States held in memory by all lanes and partitions together, in bytes (approximately).
     pub memory_bytes: usize,
-    /// Attempts at a store or log that is unavailable, before the updater gives up.
-    pub attempts: u32,
+    /// How long a store or log that is unavailable is tried again before the updater gives up, in
+    /// milliseconds: longer than servers take to restart, and shorter than `stall_limit_ms`, which would
+    /// end the wait without saying why they are.
+    pub retry_limit_ms: u64,
     /// Pause after the first failed attempt, in milliseconds; it doubles with each.
     pub backoff_ms_min: u64,
     /// The longest pause between attempts, in milliseconds.
@@ -28,6 +30,15 @@ pub struct Settings {
     /// Commits that a slow follower of [`super::Handle::subscribe`] may lag behind; they are kept in
     /// memory for it, so this times `batch_records` states is what a follower can cost.
     pub published_commits: usize,
+    /// How long there may be something to read without anything being read or committed, in milliseconds,
+    /// before the updater fails.
+    pub stall_limit_ms: u64,
+    /// How long a partition's work may take to end after its commit, in milliseconds, when another updater
+    /// is to have it or this one stops; then it is dropped where it stands, which loses nothing.
+    pub release_limit_ms: u64,
+    /// How long a partition is left alone that another updater has claimed, in milliseconds, before it is
+    /// claimed again if the group still says that it is ours: longer than the group takes to say otherwise.
+    pub settle_ms: u64,
     /// Topic that late records are written to.
     pub late_topic: String,
     /// Topic that dead letters are written to.
@@ -41,11 +52,14 @@ impl Default for Settings {
             poll_wait_ms: 100,
             read_keys: 1024,
             memory_bytes: 512 << 20,
-            attempts: 10,
+            retry_limit_ms: 50_000,
             backoff_ms_min: 10,
             backoff_ms_max: 2000,
             bootstrap_gap_records: 50_000,
             published_commits: 128,
+            stall_limit_ms: 60_000,
+            release_limit_ms: 10_000,
+            settle_ms: 5_000,
             late_topic: "late".to_owned(),
             dead_letter_topic: "dead-letter".to_owned(),
         }
@@ -63,9 +77,12 @@ impl Settings {
             ("poll_wait_ms", self.poll_wait_ms),
             ("read_keys", self.read_keys as u64),
             ("memory_bytes", self.memory_bytes as u64),
-            ("attempts", u64::from(self.attempts)),
+            ("retry_limit_ms", self.retry_limit_ms),
             ("backoff_ms_min", self.backoff_ms_min),
             ("published_commits", self.published_commits as u64),
+            ("stall_limit_ms", self.stall_limit_ms),
+            ("release_limit_ms", self.release_limit_ms),
+            ("settle_ms", self.settle_ms),
         ];
         for (key, value) in at_least_one {
             if value == 0 {
@@ -85,6 +102,22 @@ impl Settings {
 
     pub(super) fn poll_wait(&self) -> Duration {
         Duration::from_millis(self.poll_wait_ms)
+    }
+
+    pub(super) fn retry_limit(&self) -> Duration {
+        Duration::from_millis(self.retry_limit_ms)
+    }
+
+    pub(super) fn stall_limit(&self) -> Duration {
+        Duration::from_millis(self.stall_limit_ms)
+    }
+
+    pub(super) fn release_limit(&self) -> Duration {
+        Duration::from_millis(self.release_limit_ms)
+    }
+
+    pub(super) fn settle(&self) -> Duration {
+        Duration::from_millis(self.settle_ms)
     }
 
     /// Pause after failed attempt number `attempt` (from 1), without jitter.

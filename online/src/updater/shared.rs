@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use definitions::Lane;
@@ -13,6 +14,8 @@ use super::published::Published;
 /// How far a (lane, partition) is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
+    /// Whether this updater works on it; if not, the rest is what it knew last.
+    pub held: bool,
     /// The committed head; `None`: nothing is committed yet.
     pub head: Option<Head>,
     /// Where this updater found it: 0 for a lane that is bootstrapped.
@@ -28,6 +31,10 @@ pub(super) struct Shared {
     pub(super) lanes: Vec<Arc<Lane>>,
     pub(super) slots: BTreeMap<(LaneId, Partition), watch::Sender<Progress>>,
     pub(super) counters: Cells,
+    /// Whether the group has taken the updater in.
+    pub(super) joined: watch::Sender<bool>,
+    /// Whether it has ended.
+    pub(super) ended: AtomicBool,
     pub(super) published: broadcast::Sender<Published>,
     pub(super) embeddings: RwLock<Arc<Embeddings>>,
 }

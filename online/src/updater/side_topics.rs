@@ -4,13 +4,13 @@
 //! again, under the same id (`lane/partition/offset`), so a reader can tell.
 
 use definitions::{Columns, EventBatch, Lane, Rejection};
-use event_log::{NewRecord, Topic};
+use event_log::{EventLog, NewRecord, Topic};
 use fold::Verdict;
 use record::Record;
 use serde::Serialize;
 
 use super::context::Context;
-use super::retry::retry;
+use super::retry::Attempts;
 use super::{Error, counters};
 
 /// Larger originals are left out; their position says where they are. A log takes
@@ -126,7 +126,8 @@ impl SideRecords {
         side
     }
 
-    /// Appends them, durable when it returns.
+    /// Appends them, durable when it returns. What the log did not take is tried again; nothing is given up
+    /// but with the updater, which then commits nothing of it.
     pub(super) async fn write(self, context: &Context) -> Result<(), Error> {
         let cells = &context.shared.counters;
         counters::add(&cells.originals_left_out, self.left_out);
@@ -134,19 +135,40 @@ impl SideRecords {
             (&context.settings.late_topic, self.late, &cells.late_written),
             (&context.settings.dead_letter_topic, self.dead_letters, &cells.dead_letters_written),
         ];
-        for (topic, records, counter) in topics {
-            if records.is_empty() {
-                continue;
+        for (topic, mut records, counter) in topics {
+            let mut attempts = Attempts::new(context, "writing late records and dead letters");
+            while !records.is_empty() {
+                let left = records.len();
+                let appended = append(&*context.log, topic, &mut records).await;
+                counters::add(counter, left - records.len());
+                if let Err(error) = appended {
+                    attempts.pause(error).await?;
+                }
             }
-            retry(context, "writing late records and dead letters", || async {
-                let outcomes = context.log.append(topic, records.clone()).await?;
-                outcomes.into_iter().collect::<Result<Vec<_>, _>>()
-            })
-            .await?;
-            counters::add(counter, records.len());
         }
         Ok(())
     }
+}
+
+/// Appends them; those that the log did not take are left, with the first reason.
+async fn append(
+    log: &dyn EventLog,
+    topic: &str,
+    records: &mut Vec<NewRecord>,
+) -> Result<(), event_log::Error> {
+    let mut outcomes = log.append(topic, records.clone()).await?.into_iter();
+    let mut failed = None;
+    records.retain(|_| {
+        let missing = || event_log::Error::Unavailable { reason: "no outcome".to_owned() };
+        match outcomes.next().unwrap_or_else(|| Err(missing())) {
+            Ok(_) => false,
+            Err(error) => {
+                failed.get_or_insert(error);
+                true
+            }
+        }
+    });
+    failed.map_or(Ok(()), Err)
 }
 
 fn detail(rejections: &[Rejection], row: usize) -> Option<&str> {

@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 
 use super::context::Context;
 use super::lane_task::{LaneTask, Step};
-use super::retry::{pause, retry};
-use super::{Error, counters};
+use super::retry::{Attempts, retry};
+use super::watchdog::Pulse;
+use super::{Error, counters, watchdog};
 use crate::busy::busy;
 
 /// When a task ends.
@@ -35,12 +36,28 @@ pub(super) struct SourcePartition {
     pub(super) lanes: Vec<LaneTask>,
     /// The log's end at the start.
     pub(super) end: Offset,
+    pub(super) pulse: Pulse,
 }
 
 impl SourcePartition {
     /// Reads, folds and commits until `until`; lanes that come through `joining` are taken on.
     /// Returns its lanes, each at its last commit.
+    ///
+    /// # Errors
+    /// The first of any lane; [`Error::Stalled`] when nothing comes of it though there is something to do.
     pub(super) async fn run(
+        self,
+        until: Until,
+        joining: mpsc::Receiver<Vec<LaneTask>>,
+        shutdown: Shutdown,
+    ) -> Result<Vec<LaneTask>, Error> {
+        let (context, source) = (Arc::clone(&self.context), Arc::clone(&self.source));
+        let (partition, pulse) = (self.partition, self.pulse.clone());
+        let following = self.follow(until, joining, shutdown);
+        watchdog::guard(&context, &source, partition, &pulse, following).await
+    }
+
+    async fn follow(
         mut self,
         until: Until,
         mut joining: mpsc::Receiver<Vec<LaneTask>>,
@@ -49,6 +66,7 @@ impl SourcePartition {
         let decoder = Decoder::new(Arc::clone(&self.source), self.partition, self.topic.partitions);
         let mut reader = self.reader().await?;
         loop {
+            self.pulse.reading(reader.position());
             self.mark_caught_up(reader.position());
             if until == Until::End && reader.position() >= self.end {
                 return Ok(self.lanes);
@@ -64,6 +82,7 @@ impl SourcePartition {
             if records.is_empty() {
                 continue;
             }
+            self.pulse.committing();
             if self.step(&decoder, &records).await? == Step::Rewind {
                 reader = self.reader().await?;
             }
@@ -72,6 +91,7 @@ impl SourcePartition {
 
     /// A reader from the lowest position of the lanes.
     async fn reader(&self) -> Result<Box<dyn Reader>, Error> {
+        self.pulse.opening();
         let from = self.lanes.iter().map(|lane| lane.head().next).min().unwrap_or(self.end);
         retry(&self.context, "opening a reader", || {
             self.context.log.reader(&self.source.topic, self.partition, from)
@@ -81,14 +101,11 @@ impl SourcePartition {
 
     async fn poll(&self, reader: &mut dyn Reader) -> Result<Vec<Record>, Error> {
         let settings = &self.context.settings;
-        let mut attempts = 0;
+        let mut attempts = Attempts::new(&self.context, "reading the log");
         loop {
             match reader.next(settings.batch_records, settings.poll_wait()).await {
                 Ok(records) => return Ok(records),
-                Err(error) => {
-                    attempts += 1;
-                    pause(&self.context, "reading the log", attempts, error).await?;
-                }
+                Err(error) => attempts.pause(error).await?,
             }
         }
     }

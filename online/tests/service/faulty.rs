@@ -1,11 +1,12 @@
 //! Ports that hang when they are told to.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, EventLog, NewRecord, Reader, Topic};
+use event_log::{Appended, Bounds, Change, EventLog, Membership, NewRecord, Reader, Share, Topic};
 use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
 use record::{LaneId, Offset, Partition};
 
@@ -94,11 +95,40 @@ impl OnlineStore for Store {
     }
 }
 
-/// A log whose appends to one topic can hang or fail.
+/// A log whose appends to one topic can hang or fail, and whose group has other members.
 pub(crate) struct Log {
     pub(crate) inner: Arc<dyn EventLog>,
     pub(crate) topic: &'static str,
     pub(crate) appends: Switch,
+    /// These partitions of each topic are for who joins here; `None`: as the log says.
+    pub(crate) partitions: Option<Range<u32>>,
+}
+
+/// A member that has what it has, for good.
+struct Member(Option<Vec<Share>>);
+
+#[async_trait]
+impl Membership for Member {
+    async fn next(&mut self) -> Result<Change, event_log::Error> {
+        match self.0.take() {
+            Some(shares) => Ok(Change::Assigned(shares)),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn release(&mut self, _: &[Share]) {}
+
+    fn hint(&mut self, _: &[(Share, Offset)]) {}
+
+    fn hints_failed(&self) -> u64 {
+        0
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn leave(self: Box<Self>) {}
 }
 
 #[async_trait]
@@ -133,5 +163,16 @@ impl EventLog for Log {
         from: Offset,
     ) -> Result<Box<dyn Reader>, event_log::Error> {
         self.inner.reader(topic, partition, from).await
+    }
+
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, event_log::Error> {
+        let Some(partitions) = &self.partitions else { return self.inner.join(topics).await };
+        let share = |topic: &&str, partition| Share {
+            topic: (*topic).into(),
+            partition: Partition(partition),
+        };
+        let shares =
+            topics.iter().flat_map(|topic| partitions.clone().map(move |p| share(topic, p)));
+        Ok(Box::new(Member(Some(shares.collect()))))
     }
 }

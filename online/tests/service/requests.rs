@@ -1,10 +1,13 @@
 //! Requests that are refused, and readiness.
 
+use std::time::Duration;
+
+use record::{Partition, partition_for_key};
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 use wire::v1;
 
-use crate::world::{Setup, World, ask, causes, ids, indexes};
+use crate::world::{ITEMS, Setup, World, ask, causes, ids, indexes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_requests_name_field_limit_and_remedy() {
@@ -118,4 +121,28 @@ async fn lanes_that_were_never_built_are_not_served_until_they_are() {
     let positions = world.view("bob", &["hat1"]).await;
     let request = v1::RecommendRequest { min_positions: positions, ..ask("bob") };
     assert!(world.recommend(request).await.unwrap().stale);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_of_other_updaters_are_waited_for_too() {
+    // Items but one are in the first partition, which is another updater's.
+    let world = World::start(Setup { partitions: Some(1..4), ..Setup::default() }).await;
+    refused(&world, "a partition's updater has not caught up").await;
+    world.update().await;
+    world.wait_for(ServingStatus::Serving).await;
+    let response = world.recommend(ask("bob")).await.unwrap();
+    let shown = ids(&response).len();
+    assert_eq!(shown, ITEMS.len(), "the item table follows what others commit: {response:?}");
+
+    // A visitor whose partition is another updater's: only the store can say when it is covered.
+    let theirs = |name: &String| partition_for_key(name.as_bytes(), 4) == Partition(0);
+    let visitor = (0..).map(|n| format!("visitor{n}")).find(theirs).unwrap();
+    let min_positions = world.view(&visitor, &["hat1"]).await;
+    let asked = tokio::time::Instant::now();
+    let request = v1::RecommendRequest { min_positions, ..ask(&visitor) };
+    assert!(world.recommend(request.clone()).await.unwrap().stale);
+    let waited = asked.elapsed();
+    assert!(waited >= Duration::from_millis(20), "it is asked for a while: {waited:?}");
+    world.update().await;
+    assert!(!world.recommend(request).await.unwrap().stale);
 }

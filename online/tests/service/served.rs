@@ -110,7 +110,9 @@ async fn a_full_queue_drops_and_counts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_refuses_is_tried_again_and_then_counted() {
-    let world = World::start(Setup::default()).await;
+    let settings =
+        online::service::Settings { served_retry_limit_ms: 300, ..Setup::default().settings };
+    let world = World::start(Setup { settings, ..Setup::default() }).await;
     world.served_appends.fail(true);
     world.recommend(ask("ann")).await.unwrap();
     let handle = world.handle.clone();
@@ -118,6 +120,23 @@ async fn a_log_that_refuses_is_tried_again_and_then_counted() {
     let counts = handle.metrics.snapshot();
     assert_eq!((counts.served_failed, counts.served_written), (1, 0));
     assert_eq!(counts.served_lost(), 1);
+}
+
+/// As a broker does that is killed and started again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_away_for_seconds_loses_no_record() {
+    let world = World::start(Setup::default()).await;
+    world.served_appends.fail(true);
+    for _ in 0..3 {
+        world.recommend(ask("ann")).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.served_appends.fail(false);
+    let handle = world.handle.clone();
+    let (_directory, log) = world.stop().await;
+    let counts = handle.metrics.snapshot();
+    assert_eq!((counts.served_lost(), counts.served_written), (0, 3), "{counts:?}");
+    assert_eq!(records(&log).await.len(), 3, "each of them once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! port, with a manual clock.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub(crate) struct Setup {
     pub(crate) with_indexes: bool,
     pub(crate) scoring: Option<Scoring>,
     pub(crate) with_updater: bool,
+    /// These partitions of each topic are the updater's; `None`: all.
+    pub(crate) partitions: Option<Range<u32>>,
     /// What the model file says besides its inputs.
     pub(crate) more_inputs: &'static str,
     pub(crate) item_table: item_table::Settings,
@@ -87,6 +90,7 @@ impl Default for Setup {
             with_indexes: true,
             scoring: Some(Scoring::Sum),
             with_updater: true,
+            partitions: None,
             more_inputs: "",
             // The manual clock leaps; only a test that means it finds the table stale.
             item_table: item_table::Settings {
@@ -159,10 +163,8 @@ impl World {
         let (store_reads, served_appends) = (Switch::default(), Switch::default());
         let track_appends = Switch::default();
         let log = Arc::new(event_log::Embedded::open(&database, log_settings).unwrap());
-        let log: Arc<dyn EventLog> =
-            Arc::new(Log { inner: log, topic: "served", appends: served_appends.clone() });
-        let log: Arc<dyn EventLog> =
-            Arc::new(Log { inner: log, topic: "clickstream", appends: track_appends.clone() });
+        let log: Arc<dyn EventLog> = Arc::new(wrapped(log, "served", served_appends.clone()));
+        let log: Arc<dyn EventLog> = Arc::new(wrapped(log, "clickstream", track_appends.clone()));
         let store = online_store::Embedded::open(&database, Default::default()).unwrap();
         let plain: Arc<dyn OnlineStore> = Arc::new(store);
         let store: Arc<dyn OnlineStore> =
@@ -178,8 +180,9 @@ impl World {
         let lanes = definitions.lanes();
         let (trigger, stop) = shutdown::channel();
         let mut tasks = JoinSet::new();
+        let partitions = setup.partitions;
         let parts = updater::Parts {
-            log: Arc::clone(&log),
+            log: Arc::new(Log { partitions, ..wrapped(Arc::clone(&log), "", Switch::default()) }),
             store: Arc::clone(&plain),
             lanes: lanes.clone(),
             entropy: Entropy::system(),
@@ -321,6 +324,10 @@ impl World {
         }
         (self._directory, self.log)
     }
+}
+
+fn wrapped(inner: Arc<dyn EventLog>, topic: &'static str, appends: Switch) -> Log {
+    Log { inner, topic, appends, partitions: None }
 }
 
 fn catalogue_record((item, category, stock): &(&'static str, &'static str, i64)) -> NewRecord {

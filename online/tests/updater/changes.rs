@@ -148,12 +148,12 @@ fn a_store_that_stays_away_is_given_up_and_nothing_is_lost() {
         world.shop(100).await;
         let faults = Faults { unavailable: 100, ..Faults::default() };
         let store: Arc<dyn OnlineStore> = Faulty::new(Arc::clone(&world.store), 1, faults);
-        let settings = updater::Settings { attempts: 3, ..settings() };
+        let settings = updater::Settings { retry_limit_ms: 30, ..settings() };
         let parts = updater::Parts { store, ..world.parts() };
         let (updater, handle) = Updater::open(settings.clone(), parts).await.unwrap();
         let error = updater.drain(Shutdown::never()).await.unwrap_err();
-        assert!(matches!(error, Error::GivenUp { attempts: 3, .. }), "{error}");
-        assert_eq!(handle.counters().retries, 2);
+        assert!(matches!(error, Error::GivenUp { limit_ms: 30, .. }), "{error}");
+        assert!(handle.counters().retries >= 2, "each partition tries for itself");
         world.drain(settings).await;
         assert_eq!(
             digests(world.store.as_ref(), &world.lanes).await,

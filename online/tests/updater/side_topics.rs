@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::events::view;
 use crate::world::{World, block_on, settings};
 
-async fn read_all(log: &dyn EventLog, topic: &str) -> Vec<Value> {
+pub(crate) async fn read_all(log: &dyn EventLog, topic: &str) -> Vec<Value> {
     let mut all = Vec::new();
     for (bounds, p) in log.bounds(topic).await.unwrap().into_iter().zip(0..) {
         let mut reader = log.reader(topic, Partition(p), Offset(0)).await.unwrap();

@@ -153,7 +153,7 @@ pub(crate) fn settings() -> updater::Settings {
         batch_records: 37,
         poll_wait_ms: 5,
         read_keys: 7,
-        attempts: 50,
+        retry_limit_ms: 2_000,
         backoff_ms_min: 1,
         backoff_ms_max: 2,
         ..updater::Settings::default()

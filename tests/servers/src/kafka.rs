@@ -99,7 +99,7 @@ const CLUSTER_ID: &str = "dHdvZm9sZC10ZXN0cy0wMQ";
 
 fn properties(folder: &Path, port: u16, controller: u16) -> String {
     let logs = folder.join("logs");
-    let lines: [(&str, String); 18] = [
+    let lines: [(&str, String); 19] = [
         ("process.roles", "broker,controller".into()),
         ("node.id", "1".into()),
         ("controller.quorum.bootstrap.servers", format!("127.0.0.1:{controller}")),
@@ -115,6 +115,7 @@ fn properties(folder: &Path, port: u16, controller: u16) -> String {
         ("transaction.state.log.min.isr", "1".into()),
         ("transaction.state.log.num.partitions", "4".into()),
         ("group.initial.rebalance.delay.ms", "0".into()),
+        ("group.min.session.timeout.ms", "1000".into()),
         ("auto.create.topics.enable", "false".into()),
         // A broker that was killed comes back as soon as it can.
         ("broker.session.timeout.ms", "3000".into()),

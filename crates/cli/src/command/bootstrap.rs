@@ -2,7 +2,8 @@
 //!
 //! The updater's own fold and commits, so there is no seam: an `update` goes on exactly where this ends,
 //! and would do the same work itself. Run ahead of a change of definitions, it keeps the time short in
-//! which a new lane cannot be read. Lanes that are caught up are left to their owner.
+//! which a new lane cannot be read. Lanes that are caught up are left to their owner. It works on all
+//! partitions whatever updaters have: members of their group may know nothing of a lane that is new.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ pub(super) async fn run(context: Context) -> anyhow::Result<()> {
     let (updater, handle) =
         Updater::open(context.settings.updater.clone(), data.updater(behind)).await?;
     let watching = tokio::spawn(watch::updater(handle.clone()));
-    let drained = updater.drain(shutdown::on_signal()?).await;
+    let drained = updater.alone().drain(shutdown::on_signal()?).await;
     watching.abort();
     drained?;
     let records = handle.counters().records;

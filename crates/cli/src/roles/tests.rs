@@ -1,4 +1,4 @@
-//! Roles over a store that commits nothing until it is told to.
+//! Roles over a store that commits nothing until it is told to, or lets nobody claim anything.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,6 +26,8 @@ const IN_TIME: Duration = Duration::from_secs(60);
 struct Gated {
     inner: Arc<dyn OnlineStore>,
     gate: watch::Receiver<bool>,
+    /// Claims do, too.
+    claims: bool,
 }
 
 #[async_trait]
@@ -36,6 +38,9 @@ impl OnlineStore for Gated {
         partition: Partition,
         owner: OwnerToken,
     ) -> Result<Option<StoredHead>, Error> {
+        if self.claims {
+            self.gate.clone().wait_for(|open| *open).await.unwrap();
+        }
         self.inner.claim(lane, partition, owner).await
     }
 
@@ -142,6 +147,15 @@ fn tables(definitions: &Definitions, clock: &Clock) -> Tables {
 
 /// Roles that have views to catch up with, and the gate of their store.
 async fn started(directory: &Path) -> (Running, watch::Sender<bool>) {
+    start_in(directory, true).await
+}
+
+/// Roles that have caught up in an earlier life, but have no claim yet, and the gate.
+async fn started_again(directory: &Path) -> (Running, watch::Sender<bool>) {
+    start_in(directory, false).await
+}
+
+async fn start_in(directory: &Path, is_new: bool) -> (Running, watch::Sender<bool>) {
     let clock = Clock::system();
     let opening = Opening { sync: SyncMode::Never, ..Opening::default() };
     let data = Data::open(directory, opening, clock.clone()).unwrap();
@@ -150,9 +164,12 @@ async fn started(directory: &Path) -> (Running, watch::Sender<bool>) {
     for topic in ["clickstream", "catalog"] {
         data.log.create(topic, 4).await.unwrap();
     }
-    data.log.append("clickstream", views(&clock)).await.unwrap();
+    if is_new {
+        data.log.append("clickstream", views(&clock)).await.unwrap();
+    }
     let (open, gate) = watch::channel(false);
-    let data = Data { store: Arc::new(Gated { inner: Arc::clone(&data.store), gate }), ..data };
+    let gated = Gated { inner: Arc::clone(&data.store), gate, claims: !is_new };
+    let data = Data { store: Arc::new(gated), ..data };
     let tables = tables(&definitions, &clock);
     let plan = Plan { definitions, updater: true, pinned: None, tables, clock };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -181,6 +198,42 @@ async fn it_listens_at_once_and_answers_when_the_lanes_have_caught_up() {
     assert!(!client.recommend(request).await.unwrap().into_inner().items.is_empty());
     let counters = running.updater.as_ref().unwrap().counters();
     assert_eq!(counters.vectors_written, VISITORS, "each in the first commit");
+    drop(client);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_not_ready_before_its_updater_is_at_work_and_then_stays_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut running, gate) = started(directory.path()).await;
+    gate.send_replace(true);
+    tokio::time::timeout(IN_TIME, running.ready()).await.unwrap().unwrap();
+    running.stop().await.unwrap();
+
+    // The heads cover everything, but nobody would follow what comes next.
+    let (mut running, gate) = started_again(directory.path()).await;
+    let address = format!("http://{}", running.address);
+    let mut client = RecommenderClient::connect(address).await.unwrap();
+    for ready in [false, true] {
+        gate.send_replace(ready);
+        if ready {
+            tokio::time::timeout(IN_TIME, running.ready()).await.unwrap().unwrap();
+        }
+        for _ in 0..20 {
+            let request = v1::RecommendRequest {
+                surface: "home".to_owned(),
+                visitor_id: "v0".to_owned(),
+                ..Default::default()
+            };
+            match client.recommend(request).await {
+                Ok(answer) => assert!(ready && !answer.into_inner().items.is_empty()),
+                Err(error) => {
+                    assert!(!ready && error.message().contains("has not caught up"), "{error}");
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
     drop(client);
     running.stop().await.unwrap();
 }

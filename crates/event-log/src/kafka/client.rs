@@ -26,8 +26,10 @@ const QUEUE_RECORDS_MAX: usize = 1 << 17;
 const QUEUE_KIB_MAX: usize = 128 << 10;
 /// How long a record waits for others to go with it.
 const LINGER_MS: u32 = 1;
-/// Consumers say to which group they belong, though no group is ever joined.
-const GROUP: &str = "twofold";
+/// Heartbeats that may be missed before a member of a group is taken for dead …
+const HEARTBEATS_PER_SESSION: u32 = 5;
+/// … and how long after each other they are sent at most.
+const HEARTBEAT_MS_MAX: u32 = 3_000;
 
 /// Passes librdkafka's lines on to `tracing`.
 #[derive(Debug, Clone, Copy)]
@@ -61,22 +63,45 @@ pub(super) fn admin(settings: &Settings) -> Result<AdminClient<Context>, Error> 
     create(&common(settings), Context)
 }
 
-/// Reads committed records only, commits no position, and fails where a position is not in the log.
+/// A member of the group: it takes shares as they come, gives back no more than it has to, and reads
+/// nothing of them.
+pub(super) fn member(settings: &Settings) -> ClientConfig {
+    let mut config = of_group(settings);
+    let heartbeat_ms = settings.session_timeout_ms / HEARTBEATS_PER_SESSION;
+    config
+        .set("group.protocol", "classic")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", settings.session_timeout_ms.to_string())
+        .set("heartbeat.interval.ms", heartbeat_ms.clamp(1, HEARTBEAT_MS_MAX).to_string())
+        .set("max.poll.interval.ms", settings.poll_interval_ms_max.to_string())
+        // Shares are assigned at the log's end, where nothing is to be fetched; should that have moved,
+        // nothing has to be read for it.
+        .set("auto.offset.reset", "latest")
+        .set("queued.min.messages", "1");
+    config
+}
+
+/// Reads committed records only, and fails where a position is not in the log.
 pub(super) fn consumer(settings: &Settings) -> ClientConfig {
-    let mut config = common(settings);
-    if config.get("group.id").is_none() {
-        config.set("group.id", GROUP);
-    }
+    let mut config = of_group(settings);
     config
         .set("isolation.level", "read_committed")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
-        .set("allow.auto.create.topics", "false")
         .set("check.crcs", "true")
         .set("queued.min.messages", READ_AHEAD_RECORDS.to_string())
         .set("queued.max.messages.kbytes", READ_AHEAD_KIB_MAX.to_string())
         .set("fetch.queue.backoff.ms", READ_AHEAD_PAUSE_MS.to_string());
+    config
+}
+
+/// Consumers say to which group they belong, whether they join it or not; none commits by itself.
+fn of_group(settings: &Settings) -> ClientConfig {
+    let mut config = common(settings);
+    config
+        .set("group.id", &settings.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("allow.auto.create.topics", "false");
     config
 }
 

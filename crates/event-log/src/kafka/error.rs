@@ -6,8 +6,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::Error;
 
-/// What a broker's or librdkafka's code means for a topic.
-pub(super) fn of_code(topic: &str, what: &str, code: RDKafkaErrorCode) -> Error {
+/// What a broker's or librdkafka's code means for a topic whose identity was asked for. Only that
+/// question tells whether there is such a topic.
+pub(super) fn identity_of(topic: &str, what: &str, code: RDKafkaErrorCode) -> Error {
     match code {
         RDKafkaErrorCode::UnknownTopicOrPartition
         | RDKafkaErrorCode::UnknownTopic
@@ -17,10 +18,11 @@ pub(super) fn of_code(topic: &str, what: &str, code: RDKafkaErrorCode) -> Error 
     }
 }
 
-/// As [`of_code`], for whatever librdkafka returned.
+/// What librdkafka returned on any other question. A broker that has just started refuses partitions that it
+/// does not lead yet as if they were unknown, so that says nothing about the topic.
 pub(super) fn of(topic: &str, what: &str, error: &KafkaError) -> Error {
     match error.rdkafka_error_code() {
-        Some(code) => of_code(topic, what, code),
+        Some(code) => unavailable(topic, what, code),
         None => unavailable(topic, what, error),
     }
 }

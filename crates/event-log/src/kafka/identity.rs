@@ -4,9 +4,11 @@
 //! written on as if nothing had happened. So the adapter keeps the id and the number of partitions
 //! that it first saw under a name, and looks again whenever its last look is too old for what it is
 //! about to hand out. A topic that has changed stays an error for as long as the log is open, because
-//! whoever holds its old id would mix two logs.
+//! whoever holds its old id would mix two logs. That a topic is gone is believed only when brokers have said
+//! so for a while: one that has just started may not know its topics yet.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,15 +17,12 @@ use record::LogId;
 use tokio::time::Instant;
 
 use super::client::Context;
-use super::error::{blocking, of_code};
+use super::error::{blocking, identity_of};
 use super::native;
 use super::settings::Settings;
 use crate::{Error, Topic};
 
-/// A broker that has just started may not know a topic yet: it is asked so often before the topic is
-/// taken for deleted …
-const MISSING_LOOKS: u32 = 3;
-/// … and so long after each.
+/// How long after each look a topic that the brokers do not know is looked for again.
 const MISSING_PAUSE: Duration = Duration::from_millis(300);
 
 /// The topics that this log has seen.
@@ -31,6 +30,12 @@ pub(super) struct Identities {
     admin: Arc<AdminClient<Context>>,
     request_timeout: Duration,
     age_max: Duration,
+    /// Looks in a row that have to miss a topic before it is taken for gone. Counted, not timed: a process
+    /// that was stopped in between has not looked.
+    missing_looks: u32,
+    /// Whether the brokers are believed at once that there is no topic of a name that was never seen: they
+    /// know others, or were asked for long enough.
+    settled: AtomicBool,
     known: Mutex<HashMap<String, Arc<Known>>>,
 }
 
@@ -65,6 +70,8 @@ impl Identities {
             admin,
             request_timeout: settings.request_timeout(),
             age_max: settings.identity_age_max(),
+            missing_looks: missing_looks(settings.missing_limit()),
+            settled: AtomicBool::new(false),
             known: Mutex::default(),
         }
     }
@@ -75,8 +82,14 @@ impl Identities {
             self.confirm(&known, Instant::now()).await?;
             return Ok(known);
         }
-        let at = Instant::now();
-        let topic = self.look(name).await?;
+        let (found, at) = match self.settled.load(Ordering::Relaxed) {
+            true => self.look_once(name).await,
+            false => self.find(name).await,
+        };
+        if let Ok(_) | Err(Error::NoTopic { .. }) = found {
+            self.settle();
+        }
+        let topic = found?;
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Two first looks at once: the earlier one stands, and this one is compared with it.
         let known =
@@ -89,9 +102,13 @@ impl Identities {
     /// The topic as it is now, looked at now.
     pub(super) async fn now(&self, name: &str) -> Result<Arc<Known>, Error> {
         let Some(known) = self.known(name) else { return self.get(name).await };
-        let at = Instant::now();
-        known.compare(self.look(name).await, at)?;
+        self.look_again(&known).await?;
         Ok(known)
+    }
+
+    /// The brokers are past their start: what they do not know is not there.
+    pub(super) fn settle(&self) {
+        self.settled.store(true, Ordering::Relaxed);
     }
 
     /// Forgets what was known of a topic that this log has just created itself.
@@ -137,17 +154,31 @@ impl Identities {
     }
 
     async fn look_again(&self, known: &Known) -> Result<(), Error> {
+        let (found, at) = self.find(&known.name).await;
+        known.compare(found, at)
+    }
+
+    /// Asks until the brokers know the topic, or have missed it for as long as the settings say. Brokers that
+    /// do not answer say nothing about it. When the last look began comes with what it found.
+    async fn find(&self, name: &str) -> (Result<Topic, Error>, Instant) {
         let mut looks = 1;
         loop {
-            let at = Instant::now();
-            match self.look(&known.name).await {
-                Err(Error::NoTopic { .. }) if looks < MISSING_LOOKS => {
+            match self.look_once(name).await {
+                (Err(Error::NoTopic { .. }), _) if looks < self.missing_looks => {
+                    if looks == 1 {
+                        tracing::warn!(topic = name, "the brokers do not know it: looking again");
+                    }
                     looks += 1;
                     tokio::time::sleep(MISSING_PAUSE).await;
                 }
-                found => return known.compare(found, at),
+                found => return found,
             }
         }
+    }
+
+    async fn look_once(&self, name: &str) -> (Result<Topic, Error>, Instant) {
+        let at = Instant::now();
+        (self.look(name).await, at)
     }
 
     /// Asks the brokers.
@@ -156,7 +187,7 @@ impl Identities {
         let timeout = self.request_timeout;
         blocking(name, "asking for its id", move || {
             let described = native::describe(admin.inner(), &topic, timeout)
-                .map_err(|code| of_code(&topic, "asking for its id", code))?;
+                .map_err(|code| identity_of(&topic, "asking for its id", code))?;
             let partitions = u32::try_from(described.partitions).unwrap_or(u32::MAX);
             Ok(Topic { log: LogId(described.id), partitions })
         })
@@ -166,6 +197,13 @@ impl Identities {
     fn known(&self, name: &str) -> Option<Arc<Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
+}
+
+/// As many as come one after the other within `limit`, and one more.
+fn missing_looks(limit: Duration) -> u32 {
+    u32::try_from(limit.as_millis() / MISSING_PAUSE.as_millis())
+        .unwrap_or(u32::MAX)
+        .saturating_add(1)
 }
 
 impl Known {

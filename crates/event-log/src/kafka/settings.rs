@@ -25,6 +25,18 @@ pub struct Settings {
     /// that is deleted and created again stops readers and appends after this time at most; 0 asks
     /// before each batch of records.
     pub identity_age_ms_max: u32,
+    /// How long brokers that answer have to say that there is no such topic before it is taken for gone, or
+    /// never created: one that has just started may not know its topics yet.
+    pub missing_limit_ms: u32,
+    /// The group whose members share partitions out: all processes that keep one store's states by the
+    /// same definitions, and no others. Two groups on one store take its partitions from each other; one
+    /// group on two stores leaves each without the partitions that the other's members have.
+    pub group: String,
+    /// How long a member of the group may be silent before others get its shares.
+    pub session_timeout_ms: u32,
+    /// How long a member may leave what the group says unheard before it has to go, and how long the
+    /// others wait for it when shares change hands.
+    pub poll_interval_ms_max: u32,
     /// How topics are created, and what they are checked against.
     pub topics: TopicSettings,
 }
@@ -59,6 +71,10 @@ impl Settings {
             delivery_timeout_ms: 20_000,
             stall_timeout_ms: 30_000,
             identity_age_ms_max: 1_000,
+            missing_limit_ms: 10_000,
+            group: "twofold-updater".to_owned(),
+            session_timeout_ms: 15_000,
+            poll_interval_ms_max: 60_000,
             topics: TopicSettings::default(),
         }
     }
@@ -95,13 +111,26 @@ impl Settings {
             ("request_timeout_ms", self.request_timeout_ms),
             ("delivery_timeout_ms", self.delivery_timeout_ms),
             ("stall_timeout_ms", self.stall_timeout_ms),
+            ("session_timeout_ms", self.session_timeout_ms),
+            ("poll_interval_ms_max", self.poll_interval_ms_max),
         ] {
             if !(1..=TIMEOUT_MS_MAX).contains(&ms) {
                 return bad(key, "expected 1 to 3600000 milliseconds");
             }
         }
-        if self.identity_age_ms_max > TIMEOUT_MS_MAX {
-            return bad("identity_age_ms_max", "expected at most 3600000 milliseconds");
+        for (key, ms) in [
+            ("identity_age_ms_max", self.identity_age_ms_max),
+            ("missing_limit_ms", self.missing_limit_ms),
+        ] {
+            if ms > TIMEOUT_MS_MAX {
+                return bad(key, "expected at most 3600000 milliseconds");
+            }
+        }
+        if self.group.is_empty() {
+            return bad("group", "expected a name, such as twofold-updater");
+        }
+        if self.poll_interval_ms_max < self.session_timeout_ms {
+            return bad("poll_interval_ms_max", "expected at least session_timeout_ms");
         }
         if self.topics.replication_factor == 0 {
             return bad("replication_factor", "expected at least 1");
@@ -125,6 +154,17 @@ impl Settings {
 
     pub(super) fn stall_timeout(&self) -> Duration {
         Duration::from_millis(self.stall_timeout_ms.into())
+    }
+
+    /// How long a group may take to take a member in: the others' sessions and their last chance to
+    /// answer, and the question itself.
+    pub(super) fn join_limit(&self) -> Duration {
+        let others_ms = u64::from(self.session_timeout_ms) + u64::from(self.poll_interval_ms_max);
+        Duration::from_millis(others_ms) + self.request_timeout()
+    }
+
+    pub(super) fn missing_limit(&self) -> Duration {
+        Duration::from_millis(self.missing_limit_ms.into())
     }
 
     pub(super) fn identity_age_max(&self) -> Duration {
@@ -188,6 +228,10 @@ mod tests {
         assert_eq!(key(|s| s.request_timeout_ms = 0), "request_timeout_ms");
         assert_eq!(key(|s| s.delivery_timeout_ms = 3_600_001), "delivery_timeout_ms");
         assert_eq!(key(|s| s.stall_timeout_ms = 0), "stall_timeout_ms");
+        assert_eq!(key(|s| s.missing_limit_ms = 3_600_001), "missing_limit_ms");
+        assert_eq!(key(|s| s.group.clear()), "group");
+        assert_eq!(key(|s| s.session_timeout_ms = 0), "session_timeout_ms");
+        assert_eq!(key(|s| s.session_timeout_ms = 60_001), "poll_interval_ms_max");
         assert_eq!(key(|s| s.topics.replication_factor = 0), "replication_factor");
         assert_eq!(key(|s| s.topics.min_insync_replicas = 2), "min_insync_replicas");
         assert_eq!(key(|s| drop(s.properties.insert("acks".into(), "1".into()))), "acks");

@@ -6,7 +6,7 @@ use rdkafka::admin::{
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::client::{BATCH_BYTES_MAX, Context};
-use super::error::{of, of_code, unavailable};
+use super::error::{of, unavailable};
 use super::offsets::number;
 use super::settings::{Settings, TopicSettings};
 use crate::Error;
@@ -74,13 +74,13 @@ fn wanted(settings: &TopicSettings) -> Vec<Wanted> {
     ]
 }
 
-/// Asks the brokers to create a topic; to find it there already is as good.
+/// Asks the brokers to create a topic; whether they did, as against: it was there already.
 pub(super) async fn create(
     admin: &AdminClient<Context>,
     settings: &Settings,
     topic: &str,
     partitions: u32,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let what = "creating it";
     let wanted = wanted(&settings.topics);
     let replication = TopicReplication::Fixed(settings.topics.replication_factor.into());
@@ -91,8 +91,9 @@ pub(super) async fn create(
         .await
         .map_err(|error| of(topic, what, &error))?;
     match results.into_iter().next() {
-        Some(Ok(_)) | Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
-        Some(Err((_, code))) => Err(of_code(topic, what, code)),
+        Some(Ok(_)) => Ok(true),
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
+        Some(Err((_, code))) => Err(unavailable(topic, what, code)),
         None => Err(unavailable(topic, what, "no answer")),
     }
 }
@@ -110,7 +111,7 @@ pub(super) async fn check(
         .map_err(|error| of(topic, what, &error))?;
     let resource = match described.pop() {
         Some(Ok(resource)) => resource,
-        Some(Err(code)) => return Err(of_code(topic, what, code)),
+        Some(Err(code)) => return Err(unavailable(topic, what, code)),
         None => return Err(unavailable(topic, what, "no answer")),
     };
     let entries = resource.entry_map();

@@ -18,6 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Broker {
     server: Arc<Mutex<servers::Kafka>>,
     pub(crate) bootstrap: String,
+    group: String,
 }
 
 /// Gone with the last test that uses it.
@@ -38,7 +39,7 @@ impl Broker {
 
     fn of(server: Arc<Mutex<servers::Kafka>>) -> Self {
         let bootstrap = server.lock().unwrap().bootstrap();
-        Self { server, bootstrap }
+        Self { server, bootstrap, group: unique("twofold-updater") }
     }
 
     pub(crate) fn server(&self) -> MutexGuard<'_, servers::Kafka> {
@@ -46,7 +47,9 @@ impl Broker {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        Settings::new(&self.bootstrap)
+        // Brokers here know what they know: tests delete many topics.
+        let missing_limit_ms = 600;
+        Settings { group: self.group.clone(), missing_limit_ms, ..Settings::new(&self.bootstrap) }
     }
 
     pub(crate) fn log(&self) -> Kafka {

@@ -46,6 +46,19 @@ pub(super) enum Connection {
     Cluster(ClusterConnection),
 }
 
+/// A call that failed.
+pub(super) struct Failed {
+    pub(super) error: RedisError,
+    /// It failed with a connection that it shared, and of which another call has told already.
+    pub(super) told: bool,
+}
+
+impl From<RedisError> for Failed {
+    fn from(error: RedisError) -> Self {
+        Self { error, told: false }
+    }
+}
+
 /// The connection to one server; the number tells it from those before.
 pub(super) struct One {
     client: Client,
@@ -85,32 +98,37 @@ impl Connection {
         target: &Target,
         command: &Cmd,
         deadline: Instant,
-    ) -> RedisResult<Value> {
+    ) -> Result<Value, Failed> {
         let value = match self {
-            Self::One(one) => one.send(command, deadline).await,
+            Self::One(one) => one.send(command, deadline).await?,
             Self::Cluster(cluster) => {
                 let mut cluster = cluster.clone();
                 let answer = cluster.route_command(command.clone(), route(target));
-                timeout_at(deadline, answer).await.unwrap_or_else(|_| Err(too_late()))
+                timeout_at(deadline, answer).await.unwrap_or_else(|_| Err(too_late()))?
             }
         };
-        value?.extract_error()
+        Ok(value.extract_error()?)
     }
 }
 
 impl One {
-    async fn send(&self, command: &Cmd, deadline: Instant) -> RedisResult<Value> {
+    async fn send(&self, command: &Cmd, deadline: Instant) -> Result<Value, Failed> {
         let (number, mut connection) =
             timeout_at(deadline, self.connected()).await.unwrap_or_else(|_| Err(too_late()))?;
         let answer = timeout_at(deadline, connection.send_packed_command(command)).await;
-        let answer = answer.unwrap_or_else(|_| Err(too_late()));
-        if answer.as_ref().is_err_and(failure::breaks_connection) {
-            let mut current = self.current.lock().await;
-            if current.0 == number {
-                current.1 = None;
-            }
+        let (error, in_time) = match answer {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => (error, true),
+            Err(_) => (too_late(), false),
+        };
+        if !failure::breaks_connection(&error) {
+            return Err(error.into());
         }
-        answer
+        let mut current = self.current.lock().await;
+        let first = current.0 == number && current.1.take().is_some();
+        // A server that is waited for in vain does not answer any of them; a connection that breaks takes
+        // all that share it along.
+        Err(Failed { error, told: in_time && !first })
     }
 
     /// The connection, made again when there is none; the others wait for the one who makes it.

@@ -4,12 +4,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::redis::{Cmd, RedisResult, Value};
+use ::redis::{Cmd, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::breaker::{Admission, Breaker, Limits};
-use super::connection::{Connection, Target};
+use super::connection::{Connection, Failed, Target};
 use super::functions::Functions;
 use super::{Settings, failure};
 use crate::Error;
@@ -106,14 +106,16 @@ impl Inner {
     ) -> Result<Value, Error> {
         let answer = self.attempt(&target, &command, deadline).await;
         match &answer {
-            Err(error) if failure::is_outage(error) => {
+            // One connection that breaks is one failure, however many calls were under way on it.
+            Err(failed) if failed.told && admission == Admission::Normal => {}
+            Err(Failed { error, .. }) if failure::is_outage(error) => {
                 if self.breaker(&target).failed(admission, Instant::now()) {
                     tracing::warn!(%error, "Redis does not answer; calls fail at once for a while");
                 }
             }
             _ => self.breaker(&target).succeeded(),
         }
-        answer.map_err(|error| failure::error(&target, &error))
+        answer.map_err(|failed| failure::error(&target, &failed.error))
     }
 
     /// Sends it; where the functions are missing (a new node, flushed by hand), loads them first.
@@ -122,12 +124,12 @@ impl Inner {
         target: &Target,
         command: &Cmd,
         deadline: Instant,
-    ) -> RedisResult<Value> {
+    ) -> Result<Value, Failed> {
         match self.connection.send(target, command, deadline).await {
-            Err(error) if failure::lacks_functions(&error) => {
+            Err(failed) if failure::lacks_functions(&failed.error) => {
                 tracing::info!(?target, "loading the functions into Redis");
                 match self.connection.send(target, &self.functions.load(), deadline).await {
-                    Err(error) if !failure::says_loaded(&error.to_string()) => Err(error),
+                    Err(failed) if !failure::says_loaded(&failed.error.to_string()) => Err(failed),
                     _ => self.connection.send(target, command, deadline).await,
                 }
             }

@@ -7,6 +7,7 @@ use record::Partition;
 use servers::{Fsync, Redis as Server};
 
 use crate::harness::{lane, server};
+use crate::proxy::{Cut, Proxy};
 use crate::work::{check, commit, retry};
 
 const P: Partition = Partition(0);
@@ -79,6 +80,38 @@ async fn impatient_callers_do_not_hide_an_outage() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), refused).await.expect("the breaker opens");
+}
+
+/// A connection that breaks takes all its calls along, and is one failure: the server is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis: tests/run starts it"]
+async fn one_cut_connection_is_no_outage() {
+    const CALLS: usize = 40;
+    let redis = Server::start(&server(), Fsync::EverySecond);
+    let proxy = Proxy::start(redis.port()).await;
+    let settings = RedisSettings::from_url(&proxy.url()).unwrap();
+    assert!(CALLS > 2 * settings.failures_max as usize, "as many as would open the breaker");
+    let (store, lane) = (Redis::open(settings).await.unwrap(), lane());
+    store.claim(lane, P, OwnerToken([1; 16])).await.unwrap();
+    store.read(lane, P, &[]).await.unwrap();
+    for round in 1..=3 {
+        redis.pause();
+        proxy.arm(Cut::After);
+        let calls: Vec<_> = (0..CALLS)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.read(lane, P, &[]).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        redis.resume();
+        for call in calls {
+            let reason = reason(call.await.unwrap());
+            assert!(!reason.contains("did not answer lately"), "{reason}");
+        }
+        assert_eq!(proxy.cuts(), round, "all of them were under way on one connection");
+        store.read(lane, P, &[]).await.expect("the server is there");
+    }
 }
 
 /// A server that was killed is unavailable, and reached again at the same address.

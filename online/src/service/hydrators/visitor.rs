@@ -84,11 +84,11 @@ impl VisitorLane {
         wanted: Option<(LaneId, Partition, Offset)>,
     ) -> Result<Read, Cause> {
         let Some(wanted) = wanted else { return self.lanes.read(self.at, visitor).await };
-        if let Some(updater) = &self.updater {
-            updater.wait_for(&[wanted], self.wait_max).await;
-            return self.lanes.read(self.at, visitor).await;
-        }
         let end = tokio::time::Instant::now() + self.wait_max;
+        if let Some(updater) = &self.updater {
+            // No longer than it works on the partition: then only the store can say.
+            updater.wait_for(&[wanted], self.wait_max).await;
+        }
         loop {
             let read = self.lanes.read(self.at, visitor).await?;
             if covers(&read, wanted.2) || tokio::time::Instant::now() >= end {

@@ -110,7 +110,8 @@ async fn get(
     Ok(v1::GetFeaturesResponse { as_of_us: as_of.0, entities, stale })
 }
 
-/// Waits a little until the positions wanted are covered, where an updater in this process can tell.
+/// Waits a little until the positions wanted are covered, where the updater of this process works on them
+/// and can tell.
 async fn wait(core: &Core, request: &v1::GetFeaturesRequest, lanes: &[usize]) {
     let Some(updater) = &core.updater else { return };
     let mut wanted = Vec::new();
@@ -119,6 +120,7 @@ async fn wait(core: &Core, request: &v1::GetFeaturesRequest, lanes: &[usize]) {
         let here = request.min_positions.iter().filter(|p| p.topic == lane.source.topic);
         wanted.extend(here.map(|p| (lane.id, Partition(p.partition), Offset(p.next))));
     }
+    wanted.retain(|(lane, partition, _)| updater.working_on(*lane, *partition).is_some());
     if !wanted.is_empty() {
         let limit = Duration::from_millis(core.settings.wait_positions_ms);
         updater.wait_for(&wanted, limit).await;

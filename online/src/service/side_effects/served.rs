@@ -10,6 +10,7 @@ use candidate_pipeline::SideEffect;
 use event_log::{EventLog, NewRecord};
 use prost::Message;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use wire::v1;
 
 use crate::service::metrics::Metrics;
@@ -20,10 +21,10 @@ pub(in crate::service) use record::source_hits;
 
 /// Records that are appended at once.
 const BATCH_MAX: usize = 64;
-/// Tries before a batch is given up and counted.
-const TRIES: u32 = 4;
-/// Wait after the first failure; it doubles with every other.
-const BACK_OFF: Duration = Duration::from_millis(20);
+/// Wait after the first failure; it doubles with every other …
+const BACK_OFF_MIN: Duration = Duration::from_millis(20);
+/// … up to this.
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
 /// An answer that went out.
 pub(in crate::service) struct Done {
@@ -45,6 +46,7 @@ pub(in crate::service) struct Writer {
     log: Arc<dyn EventLog>,
     metrics: Arc<Metrics>,
     topic: String,
+    retry_limit: Duration,
     constants: record::Constants,
 }
 
@@ -63,7 +65,8 @@ pub(in crate::service) fn open(
     };
     let recorder = Recorder { queue: sender, metrics: Arc::clone(&metrics) };
     let topic = settings.served_topic.clone();
-    (recorder, Writer { queue: receiver, log, metrics, topic, constants })
+    let retry_limit = Duration::from_millis(settings.served_retry_limit_ms);
+    (recorder, Writer { queue: receiver, log, metrics, topic, retry_limit, constants })
 }
 
 #[async_trait]
@@ -98,38 +101,59 @@ impl Writer {
         }
     }
 
-    /// Appends what the log takes; what it did not take is tried again, then given up.
+    /// Appends what the log takes; what it did not take is tried again as long as the settings allow, if
+    /// that may help, and counted if it is given up.
     async fn append(&self, mut records: Vec<NewRecord>) {
-        let mut wait = BACK_OFF;
-        for attempt in 1..=TRIES {
-            let cause = match self.log.append(&self.topic, records.clone()).await {
-                Ok(outcomes) => {
-                    let mut outcomes = outcomes.into_iter();
-                    let before = records.len();
-                    let mut cause = None;
-                    records.retain(|_| match outcomes.next() {
-                        Some(Ok(_)) => false,
-                        Some(Err(error)) => {
-                            cause = Some(error.to_string());
-                            true
-                        }
-                        None => true,
-                    });
-                    let written = (before - records.len()) as u64;
-                    Metrics::add(&self.metrics.served_written, written);
-                    cause
-                }
-                Err(error) => Some(error.to_string()),
-            };
-            if records.is_empty() {
+        let (start, mut wait) = (Instant::now(), BACK_OFF_MIN);
+        loop {
+            let Some(cause) = self.append_once(&mut records).await else { return };
+            let left = records.len();
+            if start.elapsed() >= self.retry_limit {
+                tracing::warn!(cause, left, "topic served was not written, and is given up");
+                Metrics::add(&self.metrics.served_failed, left as u64);
                 return;
             }
-            tracing::warn!(attempt, cause, left = records.len(), "topic served was not written");
-            if attempt < TRIES {
-                tokio::time::sleep(wait).await;
-                wait *= 2;
-            }
+            tracing::warn!(cause, left, "topic served was not written");
+            tokio::time::sleep(wait).await;
+            wait = BACK_OFF_MAX.min(wait * 2);
         }
-        Metrics::add(&self.metrics.served_failed, records.len() as u64);
     }
+
+    /// Leaves what is to be tried again, and says why.
+    async fn append_once(&self, records: &mut Vec<NewRecord>) -> Option<String> {
+        let (mut written, mut refused, mut cause) = (0, 0, None);
+        // Whether it is to be tried again.
+        let mut fails = |error: &event_log::Error| match error {
+            event_log::Error::Unavailable { reason } => {
+                cause = Some(reason.clone());
+                true
+            }
+            error => {
+                tracing::error!(%error, "an answer cannot be written to topic served");
+                refused += 1;
+                false
+            }
+        };
+        match self.log.append(&self.topic, records.clone()).await {
+            Ok(outcomes) => {
+                let mut outcomes = outcomes.into_iter();
+                records.retain(|_| match outcomes.next() {
+                    Some(Ok(_)) => {
+                        written += 1;
+                        false
+                    }
+                    Some(Err(error)) => fails(&error),
+                    None => fails(&missing()),
+                });
+            }
+            Err(error) => records.retain(|_| fails(&error)),
+        }
+        Metrics::add(&self.metrics.served_written, written);
+        Metrics::add(&self.metrics.served_failed, refused);
+        cause
+    }
+}
+
+fn missing() -> event_log::Error {
+    event_log::Error::Unavailable { reason: "the log gave no outcome".to_owned() }
 }

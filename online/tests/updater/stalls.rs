@@ -1,0 +1,147 @@
+//! Nothing happens though there is something to do: the updater says so, and where.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use event_log::{Appended, Bounds, EventLog, Membership, NewRecord, Reader, Topic};
+use online::updater::{self, Error, LogEnd, Updater};
+use record::{Offset, Partition, Record};
+use runtime::shutdown::{self, Shutdown};
+use tokio::time::timeout;
+
+use crate::gate::gated;
+use crate::membership::PATIENCE;
+use crate::replay::{digests, fresh_digests};
+use crate::world::{World, block_on, settings};
+
+/// A log that says how far it goes, and gives no record of one partition of the clicks.
+struct Silent {
+    inner: Arc<dyn EventLog>,
+    partition: Partition,
+}
+
+struct SilentReader(Offset);
+
+#[async_trait]
+impl Reader for SilentReader {
+    async fn next(&mut self, _: usize, wait: Duration) -> Result<Vec<Record>, event_log::Error> {
+        tokio::time::sleep(wait).await;
+        Ok(Vec::new())
+    }
+
+    fn position(&self) -> Offset {
+        self.0
+    }
+}
+
+#[async_trait]
+impl EventLog for Silent {
+    async fn topic(&self, topic: &str) -> Result<Topic, event_log::Error> {
+        self.inner.topic(topic).await
+    }
+
+    async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, event_log::Error> {
+        self.inner.create(topic, partitions).await
+    }
+
+    async fn append(
+        &self,
+        topic: &str,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<Result<Appended, event_log::Error>>, event_log::Error> {
+        self.inner.append(topic, records).await
+    }
+
+    async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, event_log::Error> {
+        self.inner.bounds(topic).await
+    }
+
+    async fn reader(
+        &self,
+        topic: &str,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, event_log::Error> {
+        match (topic, partition == self.partition) {
+            ("clickstream", true) => Ok(Box::new(SilentReader(from))),
+            _ => self.inner.reader(topic, partition, from).await,
+        }
+    }
+
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, event_log::Error> {
+        self.inner.join(topics).await
+    }
+}
+
+fn impatient() -> updater::Settings {
+    updater::Settings { stall_limit_ms: 400, release_limit_ms: 100, ..settings() }
+}
+
+#[test]
+fn a_log_that_gives_no_records_is_named() {
+    block_on(async {
+        let mut world = World::new(81).await;
+        world.shop(200).await;
+        world.drain(settings()).await;
+        let log = Silent { inner: Arc::clone(&world.log), partition: Partition(2) };
+        let parts = updater::Parts { log: Arc::new(log), ..world.parts() };
+        let (updater, handle) = Updater::open(impatient(), parts).await.unwrap();
+        let updating = tokio::spawn(updater.run(Shutdown::never()));
+        handle.caught_up().await;
+        // Longer than the limit: silence where there is nothing to come is no stall.
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        assert!(!updating.is_finished());
+        let stood = world.log.bounds("clickstream").await.unwrap()[2].next;
+        world.shop(400).await;
+        let end = world.log.bounds("clickstream").await.unwrap()[2].next;
+        assert!(end > stood);
+        let error = timeout(PATIENCE, updating).await.unwrap().unwrap().unwrap_err();
+        let Error::Stalled { of, partition, position, end: said, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((of.as_str(), *partition), ("clickstream", Partition(2)));
+        assert_eq!((*position, *said), (stood, LogEnd(Some(end))));
+        for named in ["clickstream", "partition 2", "400 ms", "stall_limit_ms"] {
+            assert!(error.to_string().contains(named), "{named}: {error}");
+        }
+        world.drain(settings()).await;
+        assert_eq!(
+            digests(world.store.as_ref(), &world.lanes).await,
+            fresh_digests(&world, 50).await
+        );
+    });
+}
+
+#[test]
+fn a_store_that_hangs_is_named() {
+    block_on(async {
+        let mut world = World::new(82).await;
+        world.shop(100).await;
+        let (store, _gate) = gated(&world.store);
+        let parts = updater::Parts { store, ..world.parts() };
+        let (updater, _) = Updater::open(impatient(), parts).await.unwrap();
+        let draining = timeout(PATIENCE, updater.drain(Shutdown::never()));
+        let error = draining.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Stalled { doing: "committing", .. }), "{error}");
+        world.drain(settings()).await;
+        assert_eq!(
+            digests(world.store.as_ref(), &world.lanes).await,
+            fresh_digests(&world, 50).await
+        );
+    });
+}
+
+#[test]
+fn an_updater_with_nothing_to_do_does_not_stall() {
+    block_on(async {
+        let world = World::new(83).await;
+        let (updater, handle) = Updater::open(impatient(), world.parts()).await.unwrap();
+        let (stop, stopped) = shutdown::channel();
+        let updating = tokio::spawn(updater.run(stopped));
+        handle.caught_up().await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        stop.shut_down();
+        timeout(PATIENCE, updating).await.unwrap().unwrap().unwrap();
+    });
+}

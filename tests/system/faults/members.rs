@@ -1,0 +1,203 @@
+//! Updaters that come and go while a stream goes through: from one process to four and back, in each round
+//! one of them leaves, one is killed -9, and one stands still (SIGSTOP) until others have its partitions,
+//! and goes on.
+
+use std::io::Read as _;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use servers::{Fsync, Redis};
+
+use super::dose::{dose, seed};
+use super::events::Events;
+use super::feeder::Feeder;
+use super::oracle::compare;
+use super::plain::{self, TOPIC};
+use super::ride::{directory, kafka, on, redis_server, until_covered};
+use super::stood::{Stood, until};
+use super::store::Store;
+use crate::twofold::{Running, Twofold};
+
+const SEED: u64 = 109;
+const PROCESSES_MAX: usize = 4;
+/// Events each second.
+const RATE: usize = 800;
+/// Events that a run may come to: they set how far they lie apart.
+const EVENTS_MAX: usize = 2_000_000;
+/// The longest pause between two events in a group's life.
+const PAUSE_MS_MAX: u64 = 1_000;
+/// Short sessions; small batches and no memory, so that there is always a commit on its way.
+const SETTINGS: &str = "[kafka]\nsession_timeout_ms = 2000\npoll_interval_ms_max = 4000\n\
+                        [updater]\nbatch_records = 40\nmemory_bytes = 1\nsettle_ms = 500\n";
+
+/// How a process leaves the group.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// It is asked to end.
+    Leave,
+    /// `kill -9`.
+    Kill,
+    /// It stands still until others have its partitions, goes on, and is asked to end later.
+    Stop,
+}
+
+/// What the processes that were asked to end had counted.
+#[derive(Debug, Default)]
+struct Counted {
+    commits: u64,
+    revoked: u64,
+    lost: u64,
+    fenced: u64,
+}
+
+struct Crew<'a> {
+    twofold: Arc<Twofold>,
+    arguments: Vec<&'a str>,
+    store: &'a Store,
+    random: ChaCha8Rng,
+    processes: Vec<(Running, String)>,
+    started: usize,
+    counted: Counted,
+    stood: Stood,
+}
+
+impl Crew<'_> {
+    fn pause(&mut self) {
+        std::thread::sleep(Duration::from_millis(self.random.random_range(0..PAUSE_MS_MAX)));
+    }
+
+    fn start(&mut self) {
+        self.started += 1;
+        let log = format!("update-{}.log", self.started);
+        self.processes.push((self.twofold.start_logged(&self.arguments, &log), log));
+    }
+
+    /// Waits until every partition of every lane goes on from where it is now.
+    fn go_on(&self) -> Duration {
+        let mut before = None;
+        until("positions", || {
+            before = self.store.positions();
+            before.is_some()
+        });
+        let before = before.expect("just looked");
+        until("every partition goes on", || {
+            let past = |now: &Vec<u64>| now.iter().zip(&before).all(|(now, before)| now > before);
+            self.store.positions().as_ref().is_some_and(past)
+        })
+    }
+
+    /// Waits until the log of a process holds one of these words.
+    fn until_said(&self, log: &str, words: &[&str]) {
+        let log = self.twofold.path(log);
+        let said = |log: String| words.iter().any(|word| log.contains(word));
+        until(words[0], || std::fs::read_to_string(&log).is_ok_and(said));
+    }
+
+    /// Lets one of them go, however, and waits until the others have its work.
+    fn part(&mut self, way: Way) {
+        let at = self.random.random_range(0..self.processes.len());
+        // One that nothing was assigned to yet leaves no gap.
+        self.until_said(&self.processes[at].1, &["Assigned([Share"]);
+        let (mut running, log) = self.processes.swap_remove(at);
+        match way {
+            Way::Leave => {
+                self.end(running, &log);
+                self.stood.add(self.go_on());
+            }
+            Way::Kill => {
+                running.kill();
+                self.stood.add(self.go_on());
+            }
+            Way::Stop => {
+                signal(&running, "STOP");
+                self.stood.add(self.go_on());
+                signal(&running, "CONT");
+                // It is told by the group, or finds out when it commits.
+                self.until_said(&log, &["Lost([Share", "a partition was taken over"]);
+                let before = self.counted.lost + self.counted.fenced;
+                self.end(running, &log);
+                let found = self.counted.lost + self.counted.fenced - before;
+                assert!(found > 0, "who stood still has found its partitions to be others'");
+            }
+        }
+    }
+
+    /// Asks it to end, which no fence may keep it from doing well.
+    fn end(&mut self, mut running: Running, log: &str) {
+        let said = |what: &str| {
+            let log = std::fs::read_to_string(self.twofold.path(log)).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            format!("{what}:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
+        };
+        assert!(running.0.try_wait().unwrap().is_none(), "{}", said("it ended by itself"));
+        signal(&running, "TERM");
+        let ended = running.0.wait().unwrap();
+        assert!(ended.success(), "{}", said(&ended.to_string()));
+        let mut stdout = String::new();
+        running.0.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        let counters: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+        let count = |name: &str| counters["counters"][name].as_u64().unwrap();
+        self.counted.commits += count("commits");
+        self.counted.revoked += count("partitions_revoked");
+        self.counted.lost += count("partitions_lost");
+        self.counted.fenced += count("fenced");
+    }
+}
+
+fn signal(running: &Running, name: &str) {
+    let pid = running.0.id().to_string();
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
+    assert!(sent.success(), "kill -{name} {pid}");
+}
+
+#[test]
+#[ignore = "needs Apache Kafka and Redis: tests/run starts them"]
+fn updaters_come_and_go_and_nothing_is_lost_or_doubled() {
+    let (seed, rounds) = (seed(SEED), dose(2, 50));
+    let (kafka, redis) = (kafka(), Redis::start(&redis_server(), Fsync::Always));
+    let (log, url) = (format!("kafka://{}", kafka.bootstrap()), redis.url());
+    let twofold = directory(SETTINGS, &log, &url);
+    let store = Store::open(&url);
+    let feeder = Feeder::start(&kafka.bootstrap(), Events::new(seed, EVENTS_MAX), RATE);
+    let mut crew = Crew {
+        twofold: Arc::clone(&twofold),
+        arguments: on(&log, &url, &["--json", "update"]),
+        store: &store,
+        random: ChaCha8Rng::seed_from_u64(seed),
+        processes: Vec::new(),
+        started: 0,
+        counted: Counted::default(),
+        stood: Stood::default(),
+    };
+    crew.start();
+    crew.go_on();
+    for round in 1..=rounds {
+        while crew.processes.len() < PROCESSES_MAX {
+            crew.pause();
+            crew.start();
+        }
+        let mut ways = [Way::Leave, Way::Kill, Way::Stop];
+        ways.shuffle(&mut crew.random);
+        for way in ways {
+            crew.pause();
+            crew.part(way);
+        }
+        println!("round {round}: {ways:?}, {:?}", crew.counted);
+    }
+    let events = feeder.stop();
+    until_covered(&store, &kafka.bootstrap(), || {});
+    let (last, name) = crew.processes.pop().unwrap();
+    crew.end(last, &name);
+    let Crew { started, counted, stood, .. } = crew;
+    assert!(counted.commits > 0 && counted.revoked > 0, "{counted:?}");
+    let found = plain::read(&kafka.bootstrap(), TOPIC);
+    let line = format!(
+        "{rounds} × from 1 to 4 updaters and back by leaving, kill -9, SIGSTOP; {started} processes, {counted:?}"
+    );
+    compare(&store, &found, &events, false).assert_exact("members", seed, &line, &stood);
+}
