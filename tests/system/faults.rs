@@ -4,7 +4,7 @@
 //! while the stream goes through, and at the end compares **every key of every lane** with the naive
 //! reference of `tests/reference`, driven by that ledger and by what a plain consumer finds in the log:
 //! feature values bit for bit at three times, ledgers, watermarks and positions of the heads, the set of
-//! keys. The last line of a test is its row of the table.
+//! keys, and which records lie in the topics of late records and dead letters. The last line of a test is its row of the table.
 //!
 //! | test | short dose | full dose |
 //! |---|---|---|

@@ -38,7 +38,7 @@ fn lost_replies_lose_and_double_nothing() {
     let found = plain::read(&kafka.bootstrap(), TOPIC);
     let lost = counters["lost_replies"].as_u64().unwrap();
     let line = format!("{} connections cut at a commit, {lost} found done already", proxy.cuts());
-    let outcome = compare(&store, &found, &events, false);
+    let outcome = compare(&store, &found, &events, false).with_letters(&kafka.bootstrap());
     outcome.assert_exact("lost_replies", seed, &line, &Stood::default());
     assert!(proxy.cuts() >= cuts && lost > 0, "this does not bite: {counters}");
 }

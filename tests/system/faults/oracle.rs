@@ -9,7 +9,7 @@ use record::EventTime;
 use reference::{Admission, Admitted, Broken};
 
 use super::events::{Events, Fate, Sent};
-use super::plain::{Found, PARTITIONS};
+use super::plain::{self, Found, PARTITIONS};
 use super::row::row;
 use super::stood::Stood;
 use super::store::{States, Store};
@@ -29,9 +29,35 @@ pub(super) struct Outcome {
     doubled: u64,
     differences: usize,
     told: Vec<String>,
+    /// Ids of what has to lie in topics `late` and `dead-letter`.
+    letters: [BTreeSet<String>; 2],
 }
 
+const TOPICS_OF_LETTERS: [&str; 2] = ["late", "dead-letter"];
+
 impl Outcome {
+    /// Compares what lies in the topics of late records and dead letters: each at least once, and no other.
+    pub(super) fn with_letters(mut self, bootstrap: &str) -> Self {
+        let letters = std::mem::take(&mut self.letters);
+        assert!(letters.iter().all(|wanted| !wanted.is_empty()), "this does not bite");
+        for (topic, wanted) in TOPICS_OF_LETTERS.into_iter().zip(&letters) {
+            let found: BTreeSet<String> = plain::read(bootstrap, topic)
+                .into_iter()
+                .flatten()
+                .map(|found| id(&found))
+                .collect();
+            for id in wanted.difference(&found) {
+                self.lost += 1;
+                self.differs(|| format!("topic {topic} lacks {id}"));
+            }
+            for id in found.difference(wanted) {
+                self.differs(|| format!("topic {topic} has {id}, the oracle does not"));
+            }
+        }
+        self.letters = letters;
+        self
+    }
+
     fn differs(&mut self, what: impl FnOnce() -> String) {
         self.differences += 1;
         if self.told.len() < TOLD_MAX {
@@ -41,12 +67,18 @@ impl Outcome {
 
     /// Prints the row of results and fails unless everything is as it must be.
     pub(super) fn assert_exact(&self, test: &str, seed: u64, dose: &str, stood: &Stood) {
-        let Self { records, keys, lost, doubled, differences, told } = self;
+        let Self { records, keys, lost, doubled, differences, told, .. } = self;
         let cells = [*records as u64, *keys as u64, *lost, *doubled, *differences as u64];
         row(test, seed, dose, &cells.map(|cell| cell.to_string()), stood);
         assert_eq!((*lost, *doubled, *differences), (0, 0, 0), "{told:#?}");
         assert!(*keys > 0, "nothing was compared");
     }
+}
+
+/// Id of a late record or dead letter.
+fn id(letter: &Found) -> String {
+    let object: serde_json::Value = serde_json::from_slice(&letter.value).unwrap();
+    object["id"].as_str().unwrap().to_owned()
 }
 
 /// An event as a lane sees it.
@@ -152,6 +184,14 @@ pub(super) fn compare(
                 (*offset, Row { sent, append_ms: *append_ms, by_item, columns: &columns })
             });
             let admission = reference::admit(&lane.source, rows, Broken::default());
+            for ((offset, ..), verdict) in records.iter().zip(&admission.verdicts) {
+                let of = match verdict {
+                    Verdict::Late => 0,
+                    Verdict::DeadLettered(_) => 1,
+                    Verdict::Applied | Verdict::Duplicate => continue,
+                };
+                outcome.letters[of].insert(format!("{}/{partition}/{offset}", lane.id));
+            }
             let expected = expected(&admission);
             let sum: &mut Ledger = claimed.entry(by_item).or_default();
             *sum = add(*sum, expected);

@@ -129,7 +129,8 @@ impl Ride {
         let ends = self.worker.ends;
         let said = Said { ends, counters: self.worker.end()["counters"].take() };
         let log = plain::read(&bootstrap, TOPIC);
-        (compare(&self.store, &log, &events, false), said, self.stood)
+        let outcome = compare(&self.store, &log, &events, false).with_letters(&bootstrap);
+        (outcome, said, self.stood)
     }
 }
 

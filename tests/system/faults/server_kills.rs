@@ -95,7 +95,7 @@ fn an_updater_that_starts_before_its_servers_waits_for_them() {
     assert_eq!(worker.ends, 0, "it waits");
     worker.end();
     let found = plain::read(&kafka.bootstrap(), TOPIC);
-    let outcome = compare(&store, &found, &events, false);
+    let outcome = compare(&store, &found, &events, false).with_letters(&kafka.bootstrap());
     let line = "an updater that starts before its servers";
     outcome.assert_exact("server_kills (start)", seed, line, &Stood::default());
 }

@@ -54,6 +54,6 @@ fn kill_9_of_update_loses_and_doubles_nothing() {
     assert_eq!(worker.ends, 0, "nothing but kills ends it");
     worker.end();
     let found = plain::read(&kafka.bootstrap(), TOPIC);
-    let outcome = compare(&store, &found, &events, false);
+    let outcome = compare(&store, &found, &events, false).with_letters(&kafka.bootstrap());
     outcome.assert_exact("updater_kills", seed, &format!("{kills} × kill -9 of update"), &stood);
 }

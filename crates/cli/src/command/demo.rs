@@ -1,10 +1,14 @@
 //! `twofold demo`: the whole path in one process, with a simulated shop, and what came of it.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use definitions::Lane;
 use online::service::Tables;
 use online::updater::{self, LaneStatus, Updater};
+use record::Partition;
 use runtime::exit::{Code, With};
 use runtime::shutdown::Shutdown;
 use serde_json::json;
@@ -12,6 +16,7 @@ use tokio::net::TcpListener;
 
 use super::{Context, archive, backfill, parity, train};
 use crate::args::TrainClock;
+use crate::data::Data;
 use crate::demo::{self, Asked, Burst, Clients};
 use crate::output::{Ink, Output, Progress};
 use crate::roles::{self, OnDisk, Plan};
@@ -25,6 +30,23 @@ const K: u32 = 8;
 /// Requests of the burst, and how many at once.
 const REQUESTS: usize = 400;
 const AT_ONCE: usize = 2;
+
+/// How long the updater may take for what the shoppers did last.
+const COVER_MAX: Duration = Duration::from_secs(10);
+
+/// Waits until all lanes have what the shoppers did: an answer to one of them waits for her own.
+async fn cover(data: &Data, lanes: &[Arc<Lane>], updater: &updater::Handle) -> anyhow::Result<()> {
+    let mut ends = Vec::new();
+    for lane in lanes {
+        let bounds = data.log.bounds(&lane.source.topic).await?;
+        let of_lane = (0..).map(Partition).zip(bounds);
+        ends.extend(of_lane.map(|(partition, bounds)| (lane.id, partition, bounds.next)));
+    }
+    if !updater.wait_for(&ends, COVER_MAX).await {
+        tracing::warn!("the lanes have not caught up with what the shoppers did: see their lag");
+    }
+    Ok(())
+}
 
 pub(super) async fn run(mut context: Context, seed: u64, fresh: bool) -> anyhow::Result<()> {
     let output = context.output;
@@ -117,6 +139,9 @@ pub(super) async fn run(mut context: Context, seed: u64, fresh: bool) -> anyhow:
     let burst = demo::burst(&clients, clock, &visitors, REQUESTS, AT_ONCE).await?;
     let metrics = running.service.metrics.snapshot();
     drop(clients);
+    if let Some(updater) = &running.updater {
+        cover(&data, &definitions.lanes(), updater).await?;
+    }
     running.stop().await?;
 
     let compared = parity::parity(&context, &data, &definitions).await?;
