@@ -96,36 +96,29 @@ pub(super) async fn guard<T>(
     }
 }
 
-/// Waits until the work has stalled.
+/// Waits until the work has stalled: until so many looks in a row have found no step, and either lag, or a
+/// log that does not say whether there is any. Lag that has just come has kept nobody waiting.
 async fn stall(context: &Context, source: &Source, partition: Partition, pulse: &Pulse) -> Error {
     let limit = context.settings.stall_limit();
-    let (mut seen, mut quiet) = (pulse.steps(), 0);
+    let (mut seen, mut quiet, mut unanswered) = (pulse.steps(), 0, 0);
     loop {
         sleep(limit / LOOKS).await;
-        let steps = pulse.steps();
-        if std::mem::replace(&mut seen, steps) != steps {
-            quiet = 0;
+        if std::mem::replace(&mut seen, pulse.steps()) != seen {
+            (quiet, unanswered) = (0, 0);
             continue;
         }
-        quiet += 1;
-        if quiet < LOOKS {
-            continue;
+        let mut end = None;
+        if pulse.is_reading() || quiet + 1 == LOOKS {
+            end = end_of(context, source, partition).await;
         }
-        let end = match timeout(limit, context.log.bounds(&source.topic)).await {
-            Ok(Ok(bounds)) => bounds.get(partition.0 as usize).map(|bounds| bounds.next),
-            // It answers, so whoever works with it hears the same and has a limit to it.
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "whether a partition has stalled cannot be said");
-                continue;
-            }
-            Err(_) => None,
-        };
         let position = pulse.position();
-        if pulse.is_reading() && end.is_some_and(|end| end <= position) {
-            quiet = 0;
-            continue;
+        match end {
+            _ if pulse.steps() != seen => continue,
+            Some(end) if pulse.is_reading() && end <= position => (quiet, unanswered) = (0, 0),
+            None if pulse.is_reading() => (quiet, unanswered) = (0, unanswered + 1),
+            _ => (quiet, unanswered) = (quiet + 1, 0),
         }
-        if pulse.steps() == seen {
+        if quiet >= LOOKS || unanswered >= LOOKS {
             return Error::Stalled {
                 of: source.name.clone(),
                 partition,
@@ -135,5 +128,18 @@ async fn stall(context: &Context, source: &Source, partition: Partition, pulse: 
                 limit_ms: context.settings.stall_limit_ms,
             };
         }
+    }
+}
+
+/// Where the log of a partition ends, if it says so.
+async fn end_of(context: &Context, source: &Source, partition: Partition) -> Option<Offset> {
+    let limit = context.settings.stall_limit();
+    match timeout(limit, context.log.bounds(&source.topic)).await {
+        Ok(Ok(bounds)) => bounds.get(partition.0 as usize).map(|bounds| bounds.next),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "whether a partition has stalled cannot be said");
+            None
+        }
+        Err(_) => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Nothing happens though there is something to do: the updater says so, and where.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,13 +16,45 @@ use crate::membership::PATIENCE;
 use crate::replay::{digests, fresh_digests};
 use crate::world::{World, block_on, settings};
 
-/// A log that says how far it goes, and gives no record of one partition of the clicks.
+/// A log that says how far it goes, unless it is deaf, and gives the records of one partition of the clicks
+/// late or never.
 struct Silent {
     inner: Arc<dyn EventLog>,
     partition: Partition,
+    late: Option<Duration>,
+    deaf: Arc<AtomicBool>,
+}
+
+impl Silent {
+    fn new(world: &World, late: Option<Duration>) -> Self {
+        let (inner, deaf) = (Arc::clone(&world.log), Arc::default());
+        Self { inner, partition: Partition(2), late, deaf }
+    }
 }
 
 struct SilentReader(Offset);
+
+struct LateReader {
+    inner: Box<dyn Reader>,
+    position: Offset,
+    late: Duration,
+}
+
+#[async_trait]
+impl Reader for LateReader {
+    async fn next(&mut self, most: usize, wait: Duration) -> Result<Vec<Record>, event_log::Error> {
+        let records = self.inner.next(most, wait).await?;
+        if !records.is_empty() {
+            tokio::time::sleep(self.late).await;
+        }
+        self.position = self.inner.position();
+        Ok(records)
+    }
+
+    fn position(&self) -> Offset {
+        self.position
+    }
+}
 
 #[async_trait]
 impl Reader for SilentReader {
@@ -54,6 +87,9 @@ impl EventLog for Silent {
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, event_log::Error> {
+        if self.deaf.load(Ordering::Relaxed) {
+            return Err(event_log::Error::Unavailable { reason: "told to".to_owned() });
+        }
         self.inner.bounds(topic).await
     }
 
@@ -63,10 +99,12 @@ impl EventLog for Silent {
         partition: Partition,
         from: Offset,
     ) -> Result<Box<dyn Reader>, event_log::Error> {
-        match (topic, partition == self.partition) {
-            ("clickstream", true) => Ok(Box::new(SilentReader(from))),
-            _ => self.inner.reader(topic, partition, from).await,
-        }
+        let inner = self.inner.reader(topic, partition, from).await?;
+        Ok(match (topic == "clickstream" && partition == self.partition, self.late) {
+            (false, _) => inner,
+            (true, None) => Box::new(SilentReader(from)),
+            (true, Some(late)) => Box::new(LateReader { inner, position: from, late }),
+        })
     }
 
     async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, event_log::Error> {
@@ -84,7 +122,7 @@ fn a_log_that_gives_no_records_is_named() {
         let mut world = World::new(81).await;
         world.shop(200).await;
         world.drain(settings()).await;
-        let log = Silent { inner: Arc::clone(&world.log), partition: Partition(2) };
+        let log = Silent::new(&world, None);
         let parts = updater::Parts { log: Arc::new(log), ..world.parts() };
         let (updater, handle) = Updater::open(impatient(), parts).await.unwrap();
         let updating = tokio::spawn(updater.run(Shutdown::never()));
@@ -110,6 +148,51 @@ fn a_log_that_gives_no_records_is_named() {
             digests(world.store.as_ref(), &world.lanes).await,
             fresh_digests(&world, 50).await
         );
+    });
+}
+
+/// The first record after a long silence is no stall, though it takes longer than from one look to the next.
+#[test]
+fn what_has_just_come_has_kept_nobody_waiting() {
+    block_on(async {
+        let mut world = World::new(84).await;
+        world.shop(200).await;
+        let log = Silent::new(&world, Some(Duration::from_millis(150)));
+        let deaf = Arc::clone(&log.deaf);
+        let parts = updater::Parts { log: Arc::new(log), ..world.parts() };
+        let (updater, handle) = Updater::open(impatient(), parts).await.unwrap();
+        let (stop, stopped) = shutdown::channel();
+        let updating = tokio::spawn(updater.run(stopped));
+        handle.caught_up().await;
+        for outage_ms in [0, 0, 250] {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            deaf.store(true, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(outage_ms)).await;
+            deaf.store(false, Ordering::Relaxed);
+            world.shop(100).await;
+        }
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        stop.shut_down();
+        timeout(PATIENCE, updating).await.unwrap().unwrap().expect("nothing has stalled");
+    });
+}
+
+/// A log that neither gives records nor says whether there are any is not waited for for ever.
+#[test]
+fn a_log_that_says_nothing_is_named() {
+    block_on(async {
+        let mut world = World::new(85).await;
+        world.shop(100).await;
+        world.drain(settings()).await;
+        let log = Silent::new(&world, None);
+        let deaf = Arc::clone(&log.deaf);
+        let parts = updater::Parts { log: Arc::new(log), ..world.parts() };
+        let (updater, handle) = Updater::open(impatient(), parts).await.unwrap();
+        let updating = tokio::spawn(updater.run(Shutdown::never()));
+        handle.caught_up().await;
+        deaf.store(true, Ordering::Relaxed);
+        let error = timeout(PATIENCE, updating).await.unwrap().unwrap().unwrap_err();
+        assert!(matches!(error, Error::Stalled { end: LogEnd(None), .. }), "{error}");
     });
 }
 
