@@ -10,6 +10,7 @@ use batch::archive::{Archive, Tiered};
 use definitions::{Definitions, Lane};
 use embedded::Database;
 use event_log::{EventLog, Kafka};
+use online::updater::Updater;
 use online_store::OnlineStore;
 use runtime::entropy::Entropy;
 use runtime::exit::{Code, With};
@@ -60,6 +61,20 @@ impl Data {
                 );
             }
         }
+    }
+
+    /// An updater on this log and store. Where one of them lies in the directory, nobody else can work for
+    /// it, so it is in no group: it would take partitions from those who share another store.
+    pub(crate) async fn open_updater(
+        &self,
+        settings: online::updater::Settings,
+        lanes: Vec<Arc<Lane>>,
+    ) -> anyhow::Result<(Updater, online::updater::Handle)> {
+        let (updater, handle) = Updater::open(settings, self.updater(lanes)).await?;
+        Ok(match self.database {
+            Some(_) => (updater.alone(), handle),
+            None => (updater, handle),
+        })
     }
 
     /// What the updater works with; what the log has dropped comes from the archive.

@@ -11,7 +11,7 @@ use fold::Embedding;
 use models::Registry;
 use online::item_table::{self, ItemTable};
 use online::service::{self, Loaded, Service, Tables};
-use online::updater::{self, Updater};
+use online::updater;
 use runtime::clock::Clock;
 use runtime::shutdown::{self, Shutdown, Trigger};
 use tokio::net::TcpListener;
@@ -60,8 +60,8 @@ pub(crate) async fn start(
     if plan.updater {
         // A pinned table's lanes stand still: the realm's log knows nothing of them.
         let follows = |lane: &&Arc<Lane>| plan.pinned.is_none() || lane.entity != ITEM_ENTITY;
-        let parts = data.updater(lanes.iter().filter(follows).cloned().collect());
-        updater = Some(Updater::open(settings.updater.clone(), parts).await?);
+        let followed = lanes.iter().filter(follows).cloned().collect();
+        updater = Some(data.open_updater(settings.updater.clone(), followed).await?);
     }
     let handle = updater.as_ref().map(|(_, handle)| handle.clone());
     if let (Some(handle), None) = (&handle, &plan.pinned) {

@@ -165,6 +165,13 @@ impl Crew {
             // Given back with everything else when the updater leaves.
             return;
         }
+        // The group learns of new partitions before a reader of ours does.
+        let partitions = self.sources_of(&share).map(|source| source.topic.partitions).max();
+        if let Some(expected) = partitions.filter(|expected| share.partition.0 >= *expected) {
+            let (topic, found) = (share.topic.to_string(), share.partition.0 + 1);
+            self.fail(event_log::Error::Partitions { topic, found, expected }.into());
+            return;
+        }
         let act = match self.shares.get_mut(&share) {
             Some(held) => held.assigned(),
             None => {

@@ -93,6 +93,14 @@ impl Settings {
             let remedy = "give at least `updater.backoff_ms_min`";
             return Err(invalid("backoff_ms_max", "is shorter than the first pause", remedy));
         }
+        if self.retry_limit_ms >= self.stall_limit_ms {
+            let remedy = "give less than `updater.stall_limit_ms`, or raise that too";
+            return Err(invalid(
+                "retry_limit_ms",
+                "is not shorter than what ends every wait",
+                remedy,
+            ));
+        }
         if self.late_topic == self.dead_letter_topic {
             let remedy = "name two topics, so that one can be replayed without the other";
             return Err(invalid("late_topic", "is the dead letters' topic too", remedy));
@@ -142,6 +150,8 @@ mod tests {
         assert_eq!(zero.check().unwrap_err().key, "updater.read_keys");
         let swapped = Settings { backoff_ms_min: 9, backoff_ms_max: 8, ..Settings::default() };
         assert_eq!(swapped.check().unwrap_err().key, "updater.backoff_ms_max");
+        let unseen = Settings { retry_limit_ms: 60_000, ..Settings::default() };
+        assert_eq!(unseen.check().unwrap_err().key, "updater.retry_limit_ms");
     }
 
     #[test]

@@ -25,5 +25,6 @@ fn a_master_that_fails_over_loses_and_doubles_nothing() {
     let (outcome, said, stood) = ride.end();
     let dose = format!("a Redis Cluster's master fails over, {} ends by itself", said.ends);
     outcome.assert_exact("cluster", seed, &dose, &stood);
+    assert_eq!(said.ends, 0, "a failover is waited for");
     println!("cluster: the updater counts {}", said.counters);
 }

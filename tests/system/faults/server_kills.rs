@@ -34,6 +34,7 @@ fn a_broker_that_is_killed_loses_and_doubles_nothing() {
     let (outcome, said, stood) = ride.end();
     let line = format!("{kills} × kill -9 of the broker, {} ends by itself", said.ends);
     outcome.assert_exact("server_kills (Kafka)", seed, &line, &stood);
+    assert_eq!(said.ends, 0, "a broker that restarts is waited for");
 }
 
 #[test]
@@ -67,6 +68,10 @@ fn a_redis_that_is_killed_or_restored_loses_and_doubles_nothing() {
         said.ends
     );
     outcome.assert_exact("server_kills (Redis)", seed, &line, &stood);
+    assert_eq!(
+        said.ends, 0,
+        "a Redis that restarts is waited for, and an older one caught up with"
+    );
     println!("server_kills (Redis): the last life of the updater counts {}", said.counters);
 }
 

@@ -20,26 +20,32 @@ use crate::watch;
 /// or SIGTERM. Until then events are taken, and health and everything else say that it is not ready.
 pub(super) async fn run(context: Context, listen: String, updater: bool) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
-    // Before anything is made: who mistypes the address has nothing to take away again.
-    let listener = TcpListener::bind(&listen)
-        .await
-        .with_context(|| format!("--listen {listen}: expected ADDRESS:PORT that is free"))
-        .exit(Code::Configuration)?;
+    // Before anything is made: who mistypes the address has nothing to take away again. Let go of at once,
+    // for nobody is to connect while log and store are still waited for.
+    drop(bind(&listen).await?);
     let data = context.open(&definitions).await?;
     // Before there is a socket that tells of this process.
     let shutdown = shutdown::on_signal()?;
-    let serving = serve(&context, &data, &definitions, listener, updater, shutdown);
+    let serving = serve(&context, &data, &definitions, &listen, updater, shutdown);
     admin::beside(&context, &data, &definitions, serving).await
+}
+
+async fn bind(listen: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("--listen {listen}: expected ADDRESS:PORT that is free"))
+        .exit(Code::Configuration)
 }
 
 async fn serve(
     context: &Context,
     data: &Data,
     definitions: &Arc<Definitions>,
-    listener: TcpListener,
+    listen: &str,
     updater: bool,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
+    let listener = bind(listen).await?;
     let tables = Tables::default();
     let mut disk = OnDisk::new(&context.settings, definitions)?;
     if let Err(error) = disk.refresh(&tables, None) {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use definitions::Definitions;
-use online::updater::Updater;
 use runtime::shutdown::{self, Shutdown};
 
 use super::Context;
@@ -27,8 +26,8 @@ async fn update(
     drain: bool,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
-    let parts = data.updater(definitions.lanes());
-    let (updater, handle) = Updater::open(context.settings.updater.clone(), parts).await?;
+    let settings = context.settings.updater.clone();
+    let (updater, handle) = data.open_updater(settings, definitions.lanes()).await?;
     let watching = tokio::spawn(watch::updater(handle.clone()));
     let result = match drain {
         true => updater.drain(shutdown).await,

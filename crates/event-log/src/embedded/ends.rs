@@ -64,21 +64,22 @@ impl LastEnds {
 
     /// Notes where the log ends. A failure leaves an earlier note, which holds as well.
     pub(super) fn note(&self, topics: &Topics) {
-        self.write(&now(topics));
+        let Some(path) = &self.path else { return };
+        if let Err(error) = write(path, &now(topics)) {
+            tracing::warn!(%error, file = %path.display(), "where the log ends is not noted");
+        }
     }
 
     /// Forgets a topic that is about to be deleted.
-    pub(super) fn forget(&self, topics: &Topics, topic: &str) {
+    ///
+    /// # Errors
+    /// When the system refuses it: the deletion would be taken for a loss.
+    pub(super) fn forget(&self, topics: &Topics, topic: &str) -> Result<(), Error> {
+        let Some(path) = &self.path else { return Ok(()) };
         let mut ends = now(topics);
         ends.remove(topic);
-        self.write(&ends);
-    }
-
-    fn write(&self, ends: &Ends) {
-        let Some(path) = &self.path else { return };
-        if let Err(error) = write(path, ends) {
-            tracing::warn!(%error, file = %path.display(), "where the log ends is not noted");
-        }
+        write(path, &ends)
+            .map_err(|error| Error::Unavailable { reason: format!("{}: {error}", path.display()) })
     }
 }
 
@@ -93,14 +94,21 @@ fn read(path: &Path) -> Result<Ends, Error> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Ends::new()),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::IsADirectory) => {
+            return Err(damaged(path));
+        }
         Err(error) => {
             return Err(Error::Unavailable { reason: format!("{}: {error}", path.display()) });
         }
     };
-    parse(&text).ok_or_else(|| Error::Damaged {
+    parse(&text).ok_or_else(|| damaged(path))
+}
+
+fn damaged(path: &Path) -> Error {
+    Error::Damaged {
         at: path.display().to_string(),
         what: "not what the log wrote: restore the data directory, or remove this file if the log is whole",
-    })
+    }
 }
 
 fn parse(text: &str) -> Option<Ends> {
@@ -151,5 +159,10 @@ mod tests {
             let whole = text[..length].ends_with('\n') && length >= HEADER.len();
             assert_eq!(read(&path).is_ok(), whole, "{length} bytes");
         }
+        std::fs::write(&path, b"\xff\n").unwrap();
+        assert!(matches!(read(&path), Err(Error::Damaged { .. })));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(read(&path), Err(Error::Damaged { .. })));
     }
 }

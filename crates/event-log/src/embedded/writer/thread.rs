@@ -159,7 +159,7 @@ fn create(
 fn delete(topics: &Topics, ends: &LastEnds, name: &str) -> Result<(), Error> {
     let state = topics.get(name)?;
     // Before it is gone: a crash in between must not make a loss of it.
-    ends.forget(topics, name);
+    ends.forget(topics, name)?;
     let database = &topics.database;
     let mut batch = database.batch();
     batch.remove(&topics.stored, name.as_bytes());
