@@ -65,6 +65,8 @@ pub(crate) struct Train {
     pub(crate) publish_lag_ms: u64,
 }
 
+/// Widest layer, or vector, of a model; the weights between two such layers take 64 MiB.
+const WIDTH_MAX: usize = 4096;
 /// Thirty days: indexes that take longer are not made daily.
 const PUBLISH_LAG_MS_MAX: u64 = 30 * 86_400_000;
 
@@ -239,6 +241,29 @@ impl Settings {
                 return Err(Invalid::new(key, "is out of range", "give more than 0 and at most 1"));
             }
         }
+        let weights = self.ranker.task_weights;
+        let is_weight = |weight: &f32| weight.is_finite() && *weight >= 0.0;
+        if !weights.iter().all(is_weight) || weights.iter().all(|weight| *weight == 0.0) {
+            let remedy = "give numbers from 0 on, at least one of them above it";
+            return Err(Invalid::new("ranker.task_weights", "cannot weigh anything", remedy));
+        }
+        for (key, value) in [
+            ("retriever.sharpness", self.retriever.sharpness),
+            ("ranker.weight_decay", self.ranker.weight_decay),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Invalid::new(key, "is out of range", "give a number from 0 on"));
+            }
+        }
+        for (key, width) in [
+            ("retriever.dimension", self.retriever.dimension),
+            ("ranker.hidden", self.ranker.hidden.into_iter().max().unwrap_or(0)),
+        ] {
+            if width > WIDTH_MAX {
+                let message = format!("is {width}, wider than memory is meant for");
+                return Err(Invalid::new(key, message, format!("give at most {WIDTH_MAX}")));
+            }
+        }
         for (key, least) in [
             ("retriever.epochs_max", self.retriever.epochs_max),
             ("retriever.dimension", self.retriever.dimension),
@@ -340,6 +365,16 @@ mod tests {
         senseless = Settings::default();
         senseless.ranker.hidden = [0, 8];
         assert_eq!(senseless.check().unwrap_err().key, "ranker.hidden");
+        senseless.ranker.hidden = [WIDTH_MAX + 1, 8];
+        assert_eq!(senseless.check().unwrap_err().key, "ranker.hidden");
+        for weights in [[f32::NAN, 1.0, 1.0], [0.0; 3], [-1.0, 1.0, 1.0]] {
+            senseless = Settings::default();
+            senseless.ranker.task_weights = weights;
+            assert_eq!(senseless.check().unwrap_err().key, "ranker.task_weights");
+        }
+        senseless = Settings::default();
+        senseless.retriever.sharpness = f32::INFINITY;
+        assert_eq!(senseless.check().unwrap_err().key, "retriever.sharpness");
         let lag = |publish_lag_ms| Settings {
             train: Train { publish_lag_ms, ..Train::default() },
             ..Settings::default()

@@ -1,8 +1,9 @@
 //! What can be seen of a database from outside: the library takes its files for granted, and makes new ones,
 //! or panics, where they are not what it left.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{Error, FILES};
 
@@ -17,8 +18,9 @@ pub(crate) fn is_directory(directory: &Path) -> Result<(), Error> {
     }
 }
 
-/// Looks at the files of a database that was created whole: its version, and at least one journal.
-pub(crate) fn check(directory: &Path) -> Result<(), Error> {
+/// Looks at the files of a database that was created whole: its version, and at least one journal. Gives the
+/// journals and their bytes.
+pub(crate) fn check(directory: &Path) -> Result<BTreeMap<PathBuf, u64>, Error> {
     let wrong = |file: &Path, what| {
         let file = file.strip_prefix(directory).unwrap_or(file).to_owned();
         Error::Files { path: directory.to_owned(), file, what }
@@ -34,17 +36,19 @@ pub(crate) fn check(directory: &Path) -> Result<(), Error> {
         return Err(wrong(&files, "is no directory"));
     }
     is_file(&files.join("version"))?;
-    let mut journals = 0;
+    let mut journals = BTreeMap::new();
     for entry in std::fs::read_dir(&files).map_err(|error| Error::io(directory, error))? {
         let path = entry.map_err(|error| Error::io(directory, error))?.path();
         if path.extension().is_some_and(|extension| extension == "jnl") {
             is_file(&path)?;
-            journals += 1;
+            let bytes =
+                std::fs::metadata(&path).map_err(|error| Error::io(directory, error))?.len();
+            journals.insert(path, bytes);
         }
     }
-    match journals {
-        0 => Err(wrong(&files, "has no journal (*.jnl)")),
-        _ => Ok(()),
+    match journals.is_empty() {
+        true => Err(wrong(&files, "has no journal (*.jnl)")),
+        false => Ok(journals),
     }
 }
 

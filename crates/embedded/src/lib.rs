@@ -23,6 +23,7 @@ mod group_sync;
 mod owner;
 mod role;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,11 +162,25 @@ impl Database {
             Missing::Refuse => return Err(Error::NoDatabase { path: directory.to_owned() }),
         }
         let ownership = owner::take(directory, options.started_ms)?;
-        match path.try_exists().map_err(io)? {
+        let before = match path.try_exists().map_err(io)? {
             true => files::check(directory)?,
-            false => create(directory, &path)?,
-        }
+            false => {
+                create(directory, &path)?;
+                BTreeMap::new()
+            }
+        };
         let inner = builder(&path).open().map_err(|source| Error::database(directory, source))?;
+        for (journal, bytes) in files::check(directory)? {
+            let cut = before.get(&journal).map_or(0, |before| before.saturating_sub(bytes));
+            if cut > 0 {
+                tracing::warn!(
+                    bytes = cut,
+                    journal = %journal.display(),
+                    "its end was no whole write and was cut off: what was on its way when the machine \
+                     stopped, or damage"
+                );
+            }
+        }
         Ok(Self {
             shared: Arc::new(Shared {
                 inner,

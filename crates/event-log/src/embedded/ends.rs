@@ -1,4 +1,5 @@
-//! Where the partitions ended when the log was open last, in a file beside the database.
+//! Where the partitions ended when the log was open last, in a file beside the database: written at each
+//! opening, at the end, and while records come in every few seconds, so that a crash leaves little unsaid.
 //!
 //! A database whose journal was cut short, or that somebody replaced by an older copy, opens as a smaller one:
 //! to it, a tail that is gone was never written. Every end in this file was durable, and a log only grows,
@@ -18,6 +19,8 @@ use crate::Error;
 
 /// In the data directory.
 const FILE: &str = "log-ends.txt";
+/// More than any number of topics and partitions comes to.
+const BYTES_MAX: u64 = 16 << 20;
 const HEADER: &str = "twofold log ends 1";
 
 /// The file's entries: topic → its log and, by partition, its ends.
@@ -91,17 +94,18 @@ fn now(topics: &Topics) -> Ends {
 }
 
 fn read(path: &Path) -> Result<Ends, Error> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+    let failed =
+        |error: io::Error| Error::Unavailable { reason: format!("{}: {error}", path.display()) };
+    let found = match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Ends::new()),
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::IsADirectory) => {
-            return Err(damaged(path));
-        }
-        Err(error) => {
-            return Err(Error::Unavailable { reason: format!("{}: {error}", path.display()) });
-        }
+        found => found.map_err(failed)?,
     };
-    parse(&text).ok_or_else(|| damaged(path))
+    // Neither a pipe, which would be waited for, nor anything that memory does not hold.
+    if !found.is_file() || found.len() > BYTES_MAX {
+        return Err(damaged(path));
+    }
+    let text = String::from_utf8(std::fs::read(path).map_err(failed)?);
+    text.ok().as_deref().and_then(parse).ok_or_else(|| damaged(path))
 }
 
 fn damaged(path: &Path) -> Error {

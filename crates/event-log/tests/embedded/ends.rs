@@ -86,6 +86,24 @@ async fn growth_and_deletions_are_no_loss() {
     assert_eq!(refused(directory.path()), None, "deleted on purpose, then a crash");
 }
 
+/// The clock of these tests jumps, so that seconds pass.
+#[tokio::test]
+async fn the_end_is_noted_while_records_come_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path(), Options::default());
+    log.create("t", 2).await.unwrap();
+    let empty = fs::read(directory.path().join("log-ends.txt")).unwrap();
+    for _ in 0..10 {
+        append(&log, 2).await;
+    }
+    assert_ne!(
+        fs::read(directory.path().join("log-ends.txt")).unwrap(),
+        empty,
+        "before it is closed"
+    );
+    drop(log);
+}
+
 #[tokio::test]
 async fn a_private_realm_notes_nothing() {
     let directory = tempfile::tempdir().unwrap();

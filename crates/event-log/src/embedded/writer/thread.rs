@@ -13,6 +13,8 @@ use crate::{Appended, Error, Topic};
 
 /// A group of appends that share one sync is closed at about this size, in bytes.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+/// How often it is noted where the log ends, while records come in.
+const NOTE_EVERY_MS: u64 = 5_000;
 /// Records removed by one batch.
 const DELETE_RECORDS_MAX: usize = 10_000;
 
@@ -23,7 +25,7 @@ pub(super) fn run(
     settings: &Settings,
     mut queue: UnboundedReceiver<Job>,
 ) {
-    let mut left = None;
+    let (mut left, mut noted) = (None, (settings.clock)());
     while let Some(job) = left.take().or_else(|| queue.blocking_recv()) {
         match job {
             Job::Create { topic, partitions, answer } => {
@@ -50,6 +52,12 @@ pub(super) fn run(
                     }
                 }
                 append(topics, settings, group);
+                let now = (settings.clock)();
+                // The clock may be set back.
+                if now.0.abs_diff(noted.0) >= NOTE_EVERY_MS {
+                    ends.note(topics);
+                    noted = now;
+                }
             }
         }
     }
