@@ -227,7 +227,7 @@ fn updaters_come_and_go_and_nothing_is_lost_or_doubled() {
     let (last, name) = crew.processes.pop().unwrap();
     crew.end(last, &name);
     let Crew { started, counted, stood, .. } = crew;
-    assert!(counted.commits > 0 && counted.revoked > 0, "{counted:?}");
+    assert!(counted.commits > 0 && counted.lost + counted.fenced >= rounds, "{counted:?}");
     let found = plain::read(&kafka.bootstrap(), TOPIC);
     let line = format!(
         "{rounds} × from 1 to 4 updaters and back by leaving, kill -9, SIGSTOP; {started} processes, {counted:?}"
