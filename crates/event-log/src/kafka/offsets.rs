@@ -30,6 +30,10 @@ pub(super) fn bounds(
         match ask(consumer, topic, partitions.clone(), at, left) {
             Err(Error::Unavailable { .. }) if left > REFUSED_PAUSE => {
                 std::thread::sleep(REFUSED_PAUSE);
+                // What librdkafka knows of the topic may be older than the topic itself or its leaders, and
+                // it does not look again for this question. If this look fails, the next answer says so.
+                let left = deadline.saturating_duration_since(Instant::now());
+                let _ = consumer.fetch_metadata(Some(topic), left);
             }
             answer => return answer,
         }
