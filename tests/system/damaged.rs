@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use wire::v1;
 use wire::v1::recommender_client::RecommenderClient;
 
@@ -172,8 +173,11 @@ async fn parity_does_not_skip_what_is_damaged() {
     let compared = twofold.json(&with(&["parity"]));
     assert!(compared["values"].as_u64() > Some(0), "{compared}");
 
-    let indexes = files(&twofold.path("twofold-data/indexes"), "bin").pop().unwrap();
-    flip(&indexes);
+    // There are others beside them: one for each day with labels.
+    let indexes = twofold.path("twofold-data/indexes");
+    let latest = std::fs::read(indexes.join("latest.json")).unwrap();
+    let latest: Value = serde_json::from_slice(&latest).unwrap();
+    flip(&indexes.join(latest["digest"].as_str().unwrap()).join("indexes.bin"));
     fails_with_65(&twofold, &["parity"], &["indexes.bin", "twofold backfill"]);
     twofold.json(&with(&["backfill"]));
     let again = twofold.json(&with(&["parity"]));
