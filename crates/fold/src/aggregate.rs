@@ -15,14 +15,16 @@ use record::{EventTime, Offset, Partition};
 
 use crate::{
     Embedding, Error, Value,
+    chunks::value_mut,
     codec::Reader,
     inputs::Input,
     plan::{Read, ReadKind, Slot, SlotKind},
     tiles::Tiles,
 };
 
-/// The state of one slot of one key.
+/// The state of one slot of one key: one cache line, as keys come at random.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub(crate) enum Cell {
     Count(Tiles<u64>),
     Sum(Tiles<wide::Wide>),
@@ -47,7 +49,7 @@ pub struct Place {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
     pub(crate) row: u32,
-    /// Which key: cells lie at `key · slots + slot`.
+    /// Which key: its cells are the row of that number.
     pub(crate) key: u32,
     pub(crate) at: EventTime,
     pub(crate) offset: Offset,
@@ -55,7 +57,8 @@ pub(crate) struct Row {
 
 /// The cells of many keys, seen as one slot's column.
 pub(crate) struct Column<'a> {
-    pub(crate) cells: &'a mut [Cell],
+    /// Of [`crate::chunks::Chunks`], rows of `slots`.
+    pub(crate) chunks: &'a mut [Vec<Cell>],
     pub(crate) slots: usize,
     pub(crate) slot: usize,
     /// Where all the rows come from.
@@ -65,7 +68,7 @@ pub(crate) struct Column<'a> {
 impl Column<'_> {
     #[inline]
     fn cell(&mut self, row: &Row) -> &mut Cell {
-        &mut self.cells[row.key as usize * self.slots + self.slot]
+        value_mut(self.chunks, self.slots, row.key as usize, self.slot)
     }
 
     #[inline]
@@ -87,6 +90,11 @@ pub(crate) fn fold(slot: &Slot, input: &Input<'_>, rows: &[Row], column: Column<
 }
 
 impl SlotKind {
+    /// Whether nearly every row of its cells goes to memory elsewhere.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Keyed { .. } | Self::Sequence { .. })
+    }
+
     pub(crate) fn empty(&self) -> Cell {
         match self {
             Self::Count { .. } => Cell::Count(Tiles::default()),
@@ -213,15 +221,20 @@ impl SlotKind {
 }
 
 impl Cell {
-    /// Something out of each place that a fold looks at first.
+    /// Something out of the cell itself, without a jump that waits for it.
+    #[inline]
     pub(crate) fn glance(&self) -> u64 {
+        u64::from(matches!(self, Self::Count(_)))
+    }
+
+    /// Something out of the memory elsewhere that a fold looks at first, where
+    /// [`SlotKind::is_elsewhere`].
+    #[inline]
+    pub(crate) fn glance_elsewhere(&self) -> u64 {
         match self {
-            Self::Count(_) => 1,
-            Self::Sum(_) => 2,
-            Self::Last(_) => 3,
-            Self::Keyed(_) => 4,
             Self::Sequence(entries) => entries.glance(),
-            Self::Decayed(_) => 6,
+            Self::Keyed(tiles) => tiles.newest().map_or(0, keyed::Counts::glance),
+            Self::Count(_) | Self::Sum(_) | Self::Last(_) | Self::Decayed(_) => 0,
         }
     }
 

@@ -1,3 +1,4 @@
+use std::slice::from_mut;
 use std::sync::Arc;
 
 use record::EventTime;
@@ -38,7 +39,8 @@ impl KeyFold {
         let Place { at, partition, offset } = place;
         let rows = [Row { row: row as u32, key: 0, at, offset }];
         for (slot, (spec, input)) in plan.slots.iter().zip(&inputs.0).enumerate() {
-            let column = Column { cells, slots: plan.slots.len(), slot, partition };
+            let column =
+                Column { chunks: from_mut(cells), slots: plan.slots.len(), slot, partition };
             aggregate::fold(spec, input, &rows, column);
         }
     }

@@ -11,6 +11,7 @@
 
 mod admission;
 mod aggregate;
+mod chunks;
 mod codec;
 pub mod example;
 mod inputs;

@@ -17,6 +17,7 @@ use record::{EventTime, Partition};
 use crate::{
     Error, Identities, Plan, Prepared, Verdict,
     aggregate::{Cell, Row},
+    chunks::Chunks,
     codec::Reader,
     prepared::hash,
     state::{decode_cells, get_header},
@@ -44,13 +45,13 @@ pub struct LanePartition {
     head: Head,
     streams: Table,
     /// By slot of `streams`.
-    admission: Vec<Identities>,
+    admission: Chunks<Identities>,
     entities: Table,
     /// By slot of the entity: its greatest effective time; where the entity is the stream key its
     /// admission knows.
     greatest: Vec<EventTime>,
-    /// By slot of the entity, `plan.slots` each.
-    cells: Vec<Cell>,
+    /// By slot of the entity, a value for each of the plan's slots.
+    cells: Chunks<Cell>,
     /// Room for a batch's rows, kept from batch to batch.
     rows: Vec<Row>,
     /// Batches so far: the clock of "least recently used".
@@ -63,16 +64,17 @@ impl LanePartition {
     /// The state at `head`; states of keys come in through [`LanePartition::load`] as they are needed.
     #[must_use]
     pub fn new(lane: Arc<Lane>, partition: Partition, head: Head) -> Self {
+        let plan = Plan::new(&lane);
         Self {
-            plan: Plan::new(&lane),
+            cells: Chunks::new(plan.slots.len()),
+            plan,
             lane,
             partition,
             head,
             streams: Table::default(),
-            admission: Vec::new(),
+            admission: Chunks::new(1),
             entities: Table::default(),
             greatest: Vec::new(),
-            cells: Vec::new(),
             rows: Vec::new(),
             batches: 0,
             bytes: 0,
@@ -152,18 +154,17 @@ impl LanePartition {
         let hash = hash(text.as_bytes());
         let slot = if is_stream {
             let slot = self.stream_slot(hash, text);
-            self.admission[slot as usize] = identities;
+            self.admission.row_mut(slot as usize)[0] = identities;
             slot
         } else {
             self.entity_slot(hash, text)
         };
         if let Some(cells) = cells {
-            let from = slot as usize * self.plan.slots.len();
             self.greatest[slot as usize] = greatest;
-            self.cells[from..from + cells.len()].clone_from_slice(&cells);
+            self.cells.put(slot as usize, cells.into_iter());
         }
         let table = if is_stream { &mut self.streams } else { &mut self.entities };
-        let entry = &mut table.entries[slot as usize];
+        let entry = table.entry_mut(slot);
         entry.present = bytes.is_some();
         entry.used = self.batches;
         self.account(is_stream, slot);

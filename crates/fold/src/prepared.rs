@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray, StringArray};
 use definitions::{EventBatch, Source};
 use hashbrown::HashTable;
 
-use crate::Identity;
+use crate::{Identity, text::equal};
 
 /// A batch with its identities hashed and its rows grouped by key: made once, used by every lane of the
 /// source.
@@ -87,7 +87,8 @@ impl<'a> Keys<'a> {
             let hash = hash(key.as_bytes());
             let same = |&i: &u32| {
                 let seen = distinct[i as usize];
-                seen.hash == hash && column.value(seen.first_row as usize) == key
+                seen.hash == hash
+                    && equal(column.value(seen.first_row as usize).as_bytes(), key.as_bytes())
             };
             *index = match table.find(hash, same) {
                 Some(found) => *found,

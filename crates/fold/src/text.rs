@@ -5,6 +5,17 @@ use std::{cmp::Ordering, fmt};
 
 const INLINE_BYTES_MAX: usize = 22;
 
+/// `a == b`, without a call for keys of up to 16 bytes, which nearly all are.
+#[inline]
+pub(crate) fn equal(a: &[u8], b: &[u8]) -> bool {
+    let length = a.len();
+    if length != b.len() || !(8..=16).contains(&length) {
+        return a == b;
+    }
+    // Words that overlap.
+    a[..8] == b[..8] && a[length - 8..] == b[length - 8..]
+}
+
 #[derive(Clone)]
 pub(crate) enum Text {
     Inline { length: u8, bytes: [u8; INLINE_BYTES_MAX] },
@@ -114,6 +125,16 @@ mod tests {
     fn every_length_round_trips() {
         let text = "abcdefghijklmnopqrstuvwxyz";
         for length in 0..=text.len() {
+            for changed in 0..length {
+                let mut other = text.as_bytes()[..length].to_vec();
+                other[changed] = b'-';
+                assert!(!equal(&text.as_bytes()[..length], &other));
+            }
+            assert!(equal(&text.as_bytes()[..length], &text.as_bytes().to_vec()[..length]));
+            assert!(
+                !equal(&text.as_bytes()[..length], &text.as_bytes()[..length.saturating_sub(1)])
+                    || length == 0
+            );
             let (a, b) = (Text::from(&text[..length]), Text::from(&text[..length]));
             assert_eq!(a.as_str(), &text[..length]);
             assert_eq!(a, b);

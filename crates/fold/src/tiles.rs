@@ -132,6 +132,10 @@ impl<T> Tiles<T> {
         Self { newest, older: tiles }
     }
 
+    pub(crate) fn newest(&self) -> Option<&T> {
+        self.newest.as_ref().map(|tile| &tile.1)
+    }
+
     /// Tiles from `oldest` on, ascending.
     pub(crate) fn since(&self, oldest: i64) -> impl DoubleEndedIterator<Item = (i64, &T)> {
         let first = self.older.partition_point(|tile| tile.0 < oldest);

@@ -14,7 +14,10 @@ use crate::{
 /// An identity is (event id, event time *as sent*). It is kept while its time is not older than the
 /// key's greatest effective time less the lateness. A copy's effective time never exceeds the time as
 /// sent, so a copy of a forgotten identity is late already.
+///
+/// One cache line, as keys come at random and nearly every look at one waits for memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(align(64))]
 pub struct Identities {
     greatest: EventTime,
     /// The greatest identity, here rather than in `older`: it answers for most records, without a
@@ -158,6 +161,11 @@ fn floor(greatest: EventTime, lateness_us: i64) -> EventTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_one_cache_line() {
+        assert_eq!(size_of::<Identities>(), 64);
+    }
 
     fn judge(identities: &mut Identities, id: &str, at: i64) -> Verdict {
         identities.judge(Identity::of(id), EventTime(at), EventTime(at), 1_000)

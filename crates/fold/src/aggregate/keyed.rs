@@ -97,6 +97,14 @@ impl Counts {
         }
     }
 
+    /// Something out of the place that [`Counts::add`] looks at first.
+    pub(super) fn glance(&self) -> u64 {
+        match self {
+            Self::Exact(entries) => entries.first().map_or(0, |entry| entry.1),
+            Self::Buckets(buckets) => buckets[0],
+        }
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Exact(entries) => {

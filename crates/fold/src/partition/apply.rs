@@ -110,10 +110,10 @@ impl LanePartition {
         let slots = self.find_slots(true, prepared.keys(self.lane.source.key), rows);
         let lateness_us = self.plan.lateness_us;
         rows.iter_mut().for_each(|row| row.key = slots[row.key as usize]);
-        touch(rows.iter().map(|row| self.admission[row.key as usize].glance()));
+        touch(rows.iter().map(|row| self.admission.value(row.key as usize, 0).glance()));
         rows.retain_mut(|row| {
             let index = row.row as usize;
-            let verdict = self.admission[row.key as usize].judge(
+            let verdict = self.admission.row_mut(row.key as usize)[0].judge(
                 prepared.identity(index),
                 batch.event_times[index],
                 row.at,
@@ -149,10 +149,16 @@ impl LanePartition {
         let plan = Arc::clone(&self.plan);
         let inputs = Inputs::new(&plan, columns);
         for rows in rows.chunks(BLOCK) {
-            touch(rows.iter().flat_map(|row| self.cells_of(row.key as usize)).map(Cell::glance));
+            touch(rows.iter().flat_map(|row| self.cells.row(row.key as usize)).map(Cell::glance));
+            for (slot, spec) in plan.slots.iter().enumerate() {
+                if spec.kind.is_elsewhere() {
+                    let cells = rows.iter().map(|row| self.cells.value(row.key as usize, slot));
+                    touch(cells.map(Cell::glance_elsewhere));
+                }
+            }
             for (slot, (spec, input)) in plan.slots.iter().zip(&inputs.0).enumerate() {
                 let column = Column {
-                    cells: &mut self.cells,
+                    chunks: self.cells.as_mut(),
                     slots: plan.slots.len(),
                     slot,
                     partition: self.partition,
@@ -172,7 +178,7 @@ impl LanePartition {
             _ => None,
         };
         let likely: Vec<Option<u32>> = keys.distinct.iter().zip(&slots).map(likely).collect();
-        touch(likely.iter().flatten().map(|slot| table.entries[*slot as usize].used));
+        touch(likely.iter().flatten().map(|slot| table.entry(*slot).used));
         for (index, slot) in slots.iter_mut().enumerate() {
             if *slot != WANTED {
                 continue;
@@ -185,7 +191,7 @@ impl LanePartition {
                 None => self.entity_slot(hash, text),
             };
             let table = if is_stream { &mut self.streams } else { &mut self.entities };
-            table.entries[*slot as usize].used = self.batches;
+            table.entry_mut(*slot).used = self.batches;
         }
         slots
     }
@@ -194,11 +200,7 @@ impl LanePartition {
     pub(super) fn stream_slot(&mut self, hash: u64, key: &str) -> u32 {
         let (slot, is_new) = self.streams.find_or_insert(hash, key);
         if is_new {
-            if slot as usize == self.admission.len() {
-                self.admission.push(Identities::default());
-            } else {
-                self.admission[slot as usize] = Identities::default();
-            }
+            self.admission.put(slot as usize, std::iter::once(Identities::default()));
             if self.plan.stream_keyed {
                 self.empty_cells(slot);
             }
@@ -219,11 +221,9 @@ impl LanePartition {
         let slot = slot as usize;
         if slot == self.greatest.len() {
             self.greatest.push(EventTime::MIN);
-            self.cells.extend(self.plan.cells());
-            return;
+        } else {
+            self.greatest[slot] = EventTime::MIN;
         }
-        self.greatest[slot] = EventTime::MIN;
-        let cells = &mut self.cells[slot * self.plan.slots.len()..];
-        cells.iter_mut().zip(self.plan.cells()).for_each(|(cell, empty)| *cell = empty);
+        self.cells.put(slot, self.plan.cells());
     }
 }

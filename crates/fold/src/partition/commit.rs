@@ -16,7 +16,7 @@ impl LanePartition {
             for slot in table.take_dirty() {
                 let bytes = self.encode(is_stream, slot);
                 let table = if is_stream { &self.streams } else { &self.entities };
-                let entry = &table.entries[slot as usize];
+                let entry = table.entry(slot);
                 states.push((StateKey::of(kind(is_stream), entry.key.as_str()), Some(bytes)));
                 self.account(is_stream, slot);
             }
@@ -34,7 +34,7 @@ impl LanePartition {
         let target = bytes_max - bytes_max / 8;
         let mut clean: Vec<(u64, bool, u32)> = Vec::new();
         for (is_stream, table) in [(true, &self.streams), (false, &self.entities)] {
-            let used = |slot: u32| table.entries[slot as usize].used;
+            let used = |slot: u32| table.entry(slot).used;
             clean.extend(table.clean().into_iter().map(|slot| (used(slot), is_stream, slot)));
         }
         clean.sort_unstable();
@@ -59,27 +59,22 @@ impl LanePartition {
         let is_stream = kind == key::STREAM;
         let table = if is_stream { &self.streams } else { &self.entities };
         let slot = table.find_text(text)?;
-        table.entries[slot as usize].present.then(|| self.encode(is_stream, slot))
+        table.entry(slot).present.then(|| self.encode(is_stream, slot))
     }
 
     fn encode(&self, is_stream: bool, slot: u32) -> Vec<u8> {
         let slot = slot as usize;
-        let identities = is_stream.then(|| &self.admission[slot]);
+        let identities = is_stream.then(|| self.admission.value(slot, 0));
         let greatest = identities.map_or_else(|| self.greatest[slot], |seen| seen.greatest());
         let mut out = Vec::with_capacity(128);
         put_header(greatest, &mut out);
         if !is_stream || self.plan.stream_keyed {
-            encode_cells(&self.plan, self.cells_of(slot), greatest, &mut out);
+            encode_cells(&self.plan, self.cells.row(slot), greatest, &mut out);
         }
         if let Some(identities) = identities {
             identities.encode(self.plan.lateness_us, &mut out);
         }
         out
-    }
-
-    pub(super) fn cells_of(&self, slot: usize) -> &[Cell] {
-        let slots = self.plan.slots.len();
-        &self.cells[slot * slots..(slot + 1) * slots]
     }
 
     /// Measures what a slot takes in memory.
@@ -88,14 +83,14 @@ impl LanePartition {
         let at = slot as usize;
         let mut bytes = ENTRY_BYTES;
         if is_stream {
-            bytes += self.admission[at].heap_bytes();
+            bytes += self.admission.value(at, 0).heap_bytes();
         }
         if !is_stream || self.plan.stream_keyed {
-            let heap = self.cells_of(at).iter().map(Cell::heap_bytes).sum::<usize>();
+            let heap = self.cells.row(at).iter().map(Cell::heap_bytes).sum::<usize>();
             bytes += self.plan.slots.len() * size_of::<Cell>() + heap;
         }
         let table = if is_stream { &mut self.streams } else { &mut self.entities };
-        let entry = &mut table.entries[at];
+        let entry = table.entry_mut(slot);
         self.bytes = self.bytes + bytes - entry.bytes;
         entry.bytes = bytes;
     }
@@ -103,15 +98,14 @@ impl LanePartition {
     fn forget(&mut self, is_stream: bool, slot: u32) {
         let at = slot as usize;
         if is_stream {
-            self.admission[at] = Default::default();
+            self.admission.row_mut(at)[0] = Default::default();
         }
         if !is_stream || self.plan.stream_keyed {
             self.greatest[at] = EventTime::MIN;
-            let cells = &mut self.cells[at * self.plan.slots.len()..];
-            cells.iter_mut().zip(self.plan.cells()).for_each(|(cell, empty)| *cell = empty);
+            self.cells.put(at, self.plan.cells());
         }
         let table = if is_stream { &mut self.streams } else { &mut self.entities };
-        self.bytes -= table.entries[at].bytes;
+        self.bytes -= table.entry(slot).bytes;
         table.remove(slot);
     }
 }

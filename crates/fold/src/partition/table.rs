@@ -2,19 +2,25 @@
 
 use hashbrown::HashTable;
 
-use crate::{prepared::hash, text::Text};
+use crate::{
+    chunks::Chunks,
+    prepared::hash,
+    text::{Text, equal},
+};
 
 /// Keys in memory, each with a slot number; freed numbers are used again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     index: HashTable<(u64, u32)>,
-    pub(super) entries: Vec<Entry>,
+    entries: Chunks<Entry>,
     free: Vec<u32>,
     /// Slots that changed since the last commit, each once.
     dirty: Vec<u32>,
 }
 
+/// One cache line: nearly every look at one waits for memory.
 #[derive(Debug, Clone)]
+#[repr(align(64))]
 pub(super) struct Entry {
     pub(super) key: Text,
     hash: u64,
@@ -29,10 +35,32 @@ pub(super) struct Entry {
     live: bool,
 }
 
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            index: HashTable::new(),
+            entries: Chunks::new(1),
+            free: Vec::new(),
+            dirty: Vec::new(),
+        }
+    }
+}
+
 impl Table {
+    /// What is known of the key that has a slot.
+    #[inline]
+    pub(super) fn entry(&self, slot: u32) -> &Entry {
+        self.entries.value(slot as usize, 0)
+    }
+
+    #[inline]
+    pub(super) fn entry_mut(&mut self, slot: u32) -> &mut Entry {
+        &mut self.entries.row_mut(slot as usize)[0]
+    }
+
     pub(super) fn find(&self, hash: u64, key: &str) -> Option<u32> {
         let same = |&(seen, slot): &(u64, u32)| {
-            seen == hash && self.entries[slot as usize].key.as_bytes() == key.as_bytes()
+            seen == hash && equal(self.entry(slot).key.as_bytes(), key.as_bytes())
         };
         self.index.find(hash, same).map(|entry| entry.1)
     }
@@ -44,7 +72,7 @@ impl Table {
 
     /// Whether a slot is that of `key`.
     pub(super) fn is_of(&self, slot: u32, key: &str) -> bool {
-        self.entries[slot as usize].key.as_bytes() == key.as_bytes()
+        equal(self.entry(slot).key.as_bytes(), key.as_bytes())
     }
 
     pub(super) fn find_text(&self, key: &str) -> Option<u32> {
@@ -65,16 +93,8 @@ impl Table {
             bytes: 0,
             live: true,
         };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.entries[slot as usize] = entry;
-                slot
-            }
-            None => {
-                self.entries.push(entry);
-                (self.entries.len() - 1) as u32
-            }
-        };
+        let slot = self.free.pop().unwrap_or(self.entries.len() as u32);
+        self.entries.put(slot as usize, std::iter::once(entry));
         self.index.insert_unique(hash, (hash, slot), |entry| entry.0);
         (slot, true)
     }
@@ -82,7 +102,7 @@ impl Table {
     /// Marks a key as holding something that no commit has written yet.
     #[inline]
     pub(super) fn touch(&mut self, slot: u32) {
-        let entry = &mut self.entries[slot as usize];
+        let entry = self.entry_mut(slot);
         entry.present = true;
         if !entry.dirty {
             entry.dirty = true;
@@ -93,15 +113,16 @@ impl Table {
     /// The slots that changed since the last call.
     pub(super) fn take_dirty(&mut self) -> Vec<u32> {
         let dirty = std::mem::take(&mut self.dirty);
-        dirty.iter().for_each(|slot| self.entries[*slot as usize].dirty = false);
+        dirty.iter().for_each(|slot| self.entry_mut(*slot).dirty = false);
         dirty
     }
 
     pub(super) fn remove(&mut self, slot: u32) {
-        let entry = &mut self.entries[slot as usize];
+        let entry = self.entry_mut(slot);
         entry.live = false;
         entry.key = Text::default();
-        if let Ok(found) = self.index.find_entry(entry.hash, |seen| seen.1 == slot) {
+        let hash = entry.hash;
+        if let Ok(found) = self.index.find_entry(hash, |seen| seen.1 == slot) {
             found.remove();
         }
         self.free.push(slot);
@@ -109,10 +130,10 @@ impl Table {
 
     /// Slots of keys that are as the store has them, the least recently used first.
     pub(super) fn clean(&self) -> Vec<u32> {
-        let entries = self.entries.iter().enumerate();
+        let entries = self.entries.values().enumerate();
         let clean = entries.filter(|(_, entry)| entry.live && !entry.dirty);
         let mut slots: Vec<u32> = clean.map(|(slot, _)| slot as u32).collect();
-        slots.sort_by_key(|slot| self.entries[*slot as usize].used);
+        slots.sort_by_key(|slot| self.entry(*slot).used);
         slots
     }
 }
