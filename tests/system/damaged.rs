@@ -196,6 +196,9 @@ async fn parity_does_not_skip_what_is_damaged() {
     let listed = twofold.json(&with(&["models", "list"]));
     let problem = listed["bundles"][0]["problem"].as_str().unwrap();
     assert!(problem.contains("ranker.safetensors"), "{listed}");
+    let status = twofold.json(&with(&["status"]));
+    let problem = status["bundle_problem"].as_str().unwrap();
+    assert!(problem.contains("ranker.safetensors"), "{status}");
     std::fs::remove_dir_all(&of_bundle).unwrap();
     let skipped = twofold.json(&with(&["parity"]))["skipped"].clone();
     assert_eq!(skipped["bundle_gone"], 1, "{skipped}");

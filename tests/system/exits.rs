@@ -34,6 +34,16 @@ fn a_wrong_setting_is_named_with_its_line() {
 }
 
 #[test]
+fn a_model_that_nobody_defined_is_a_wrong_setting() {
+    let twofold = Twofold::new();
+    twofold.file("twofold.toml", "[service]\nmodel = \"nope\"\n");
+    let (code, stderr) =
+        twofold.fails(&["--config", "twofold.toml", "up", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, 64, "{stderr}");
+    assert!(stderr.contains("`nope`") && stderr.contains("service.model"), "{stderr}");
+}
+
+#[test]
 fn a_settings_file_that_is_no_toml_is_named_with_its_line() {
     let twofold = Twofold::new();
     twofold.file("twofold.toml", "partitions = 4\nstore = embedded\n");
@@ -50,6 +60,8 @@ fn a_wrong_environment_is_named_with_what_was_expected() {
         ("TWOFOLD_UPDATER_BATCH_RECORDS", "many", "a whole number"),
         ("TWOFOLD_UPDATER_BATCH_RECORDS", "0", "give at least 1"),
         ("TWOFOLD_STORE", "embeded", "`embedded`"),
+        ("TWOFOLD_SERVICE_SERVED_TOPIC", "clickstream", "the source `clickstream`"),
+        ("TWOFOLD_SERVICE_CURSOR_KEY", "", "is empty"),
         (
             "TWOFOLD_TELEMETRY_FORMAT",
             "loud",

@@ -67,6 +67,9 @@ fn own(cause: Cause<'_>) -> Option<Code> {
     if let Some(NoDatabase { .. } | NoDirectory { .. }) = cause.downcast_ref() {
         return Some(Code::Configuration);
     }
+    if let Some(online::service::Error::NoModel(_)) = cause.downcast_ref() {
+        return Some(Code::Configuration);
+    }
     let is_bad = is_bad_batch(cause)
         || is_bad_log(cause)
         || matches!(cause.downcast_ref(), Some(online_store::Error::Damaged { .. }))

@@ -29,6 +29,7 @@ use definitions::Definitions;
 use embedded::Missing;
 use runtime::clock::Clock;
 use runtime::exit::{Code, With};
+use runtime::settings::Loaded;
 use tokio::time::Instant;
 
 use crate::admin::{self, Request};
@@ -45,6 +46,8 @@ use crate::settings::Settings;
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) settings: Settings,
+    /// The settings as they were given, with their places.
+    pub(crate) loaded: Arc<Loaded<Settings>>,
     pub(crate) output: Output,
     pub(crate) clock: Clock,
     /// Who is told how far it is.
@@ -52,9 +55,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The definitions, checked.
+    /// The definitions, checked, by themselves and against the settings.
     pub(crate) fn definitions(&self) -> anyhow::Result<Arc<Definitions>> {
-        definition_files::load(&self.settings.definitions).map(Arc::new)
+        let definitions = definition_files::load(&self.settings.definitions)?;
+        let checked = self.settings.check_with(&definitions);
+        checked.map_err(|invalid| self.loaded.refuse(invalid)).exit(Code::Configuration)?;
+        Ok(Arc::new(definitions))
     }
 
     /// The data directory, owned by this process from here on, with its topics: both are made where
@@ -120,13 +126,20 @@ impl Context {
 
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
-    let loaded = crate::settings::load(&cli.global)?;
+    let loaded = Arc::new(crate::settings::load(&cli.global)?);
     let settings = loaded.settings.clone();
     let colour = !cli.global.no_color && std::io::stderr().is_terminal();
     runtime::telemetry::init(&settings.telemetry, colour)?;
     let output = Output::new(cli.global.json, cli.global.no_color);
     let (clock, follower) = (Clock::system(), Follower::Here);
-    let context = Context { global: cli.global, settings, output, clock, follower };
+    let context = Context {
+        global: cli.global,
+        settings,
+        loaded: Arc::clone(&loaded),
+        output,
+        clock,
+        follower,
+    };
     let ask = |context, request| block_on(admin::run(context, request));
     match cli.command {
         Command::Check { dir } => check::run(&context, dir),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use definitions::Definitions;
 use documented::Documented;
 use online_store::{RedisSettings, RedisSettingsError};
 use runtime::exit::{Code, With};
@@ -188,6 +189,26 @@ impl Settings {
         self.log == "embedded" || self.store == "embedded"
     }
 
+    /// The topics that are written beside the sources', by their settings.
+    fn topics(&self) -> [(&'static str, &str); 3] {
+        [
+            ("updater.late_topic", &self.updater.late_topic),
+            ("updater.dead_letter_topic", &self.updater.dead_letter_topic),
+            ("service.served_topic", &self.service.served_topic),
+        ]
+    }
+
+    /// Whether the settings can be used with these definitions.
+    pub(crate) fn check_with(&self, definitions: &Definitions) -> Result<(), Invalid> {
+        for (key, topic) in self.topics() {
+            if let Some(source) = definitions.sources.iter().find(|source| source.topic == topic) {
+                let message = format!("is `{topic}`, where the source `{}` is read", source.name);
+                return Err(Invalid::new(key, message, "give it a topic of its own"));
+            }
+        }
+        Ok(())
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         for (key, path) in [("data", &self.data), ("definitions", &self.definitions)] {
             if path.as_os_str().is_empty() {
@@ -209,14 +230,15 @@ impl Settings {
         if !(1..=1024).contains(&self.partitions) {
             return Err(Invalid::new("partitions", "is out of range", "give 1 to 1024"));
         }
-        for (key, topic) in [
-            ("updater.late_topic", &self.updater.late_topic),
-            ("updater.dead_letter_topic", &self.updater.dead_letter_topic),
-            ("service.served_topic", &self.service.served_topic),
-        ] {
+        let topics = self.topics();
+        for (nth, (key, topic)) in topics.into_iter().enumerate() {
             if !record::is_topic_name(topic) {
                 let remedy = format!("give {}", record::TOPIC_NAME);
                 return Err(Invalid::new(key, "is no name of a topic", remedy));
+            }
+            if let Some((other, _)) = topics[..nth].iter().find(|other| other.1 == topic) {
+                let message = format!("is `{topic}`, which is `{other}` too");
+                return Err(Invalid::new(key, message, "give each a topic of its own"));
             }
         }
         if let Err(error) = self.telemetry.check() {
@@ -359,6 +381,10 @@ mod tests {
         let mut settings = Settings::default();
         settings.service.served_topic = "what was served".to_owned();
         assert_eq!(settings.check().unwrap_err().key, "service.served_topic");
+        settings.service.served_topic = settings.updater.late_topic.clone();
+        let invalid = settings.check().unwrap_err();
+        assert_eq!(invalid.key, "service.served_topic");
+        assert!(invalid.message.contains("updater.late_topic"), "{invalid:?}");
         let mut senseless = Settings::default();
         senseless.ranker.learning_rate = f64::NAN;
         assert_eq!(senseless.check().unwrap_err().key, "ranker.learning_rate");

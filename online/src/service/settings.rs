@@ -139,6 +139,9 @@ impl Settings {
         if self.concurrency_min == 0 || self.concurrency_min > self.concurrency_max {
             return wrong("concurrency_min", "is out of range", "give 1 to concurrency_max");
         }
+        if self.cursor_key.is_empty() {
+            return wrong("cursor_key", "is empty", "give a secret, the same on every replica");
+        }
         if self.client_per_s == 0 {
             return wrong("client_per_s", "is 0", "give at least 1");
         }

@@ -1,6 +1,7 @@
 //! The owner against clients that do not behave.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use runtime::clock::Clock;
@@ -20,9 +21,10 @@ use crate::settings;
 fn context(data: &Path) -> Context {
     let data = data.to_str().unwrap();
     let global = Cli::try_parse_from(["twofold", "--data", data, "status"]).unwrap().global;
-    let settings = settings::load(&global).unwrap().settings;
+    let loaded = Arc::new(settings::load(&global).unwrap());
+    let settings = loaded.settings.clone();
     let (clock, output) = (Clock::system(), Output::new(true, true));
-    Context { global, settings, output, clock, follower: Follower::Here }
+    Context { global, settings, loaded, output, clock, follower: Follower::Here }
 }
 
 async fn connect(data: &Path) -> UnixStream {

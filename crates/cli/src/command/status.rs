@@ -21,6 +21,10 @@ pub(crate) struct Status {
     other_lanes: Vec<String>,
     /// Digest of the active bundle.
     bundle: Option<String>,
+    /// Why it cannot be served, if it cannot.
+    bundle_problem: Option<String>,
+    /// Bundles in the registry.
+    bundles: usize,
 }
 
 pub(crate) async fn run(
@@ -53,17 +57,34 @@ pub(crate) async fn read(
         };
         topics.push((source.topic.clone(), records));
     }
+    let registry = registry(&context.settings.data)?;
     Ok(Status {
         lanes: rows,
         topics,
         other_lanes: other.map(ToString::to_string).collect(),
-        bundle: active_bundle(&context.settings.data)?,
+        bundle: registry.active,
+        bundle_problem: registry.problem,
+        bundles: registry.bundles,
     })
 }
 
-fn active_bundle(data: &Path) -> anyhow::Result<Option<String>> {
-    let active = Registry::at(data.join("models")).active()?;
-    Ok(active.digest().map(str::to_owned))
+struct OfRegistry {
+    active: Option<String>,
+    problem: Option<String>,
+    bundles: usize,
+}
+
+fn registry(data: &Path) -> anyhow::Result<OfRegistry> {
+    let registry = Registry::at(data.join("models"));
+    let active = registry.active()?.digest().map(str::to_owned);
+    let listed = registry.list()?;
+    let problem = active.as_ref().and_then(|active| {
+        match listed.iter().find(|entry| entry.digest == *active) {
+            Some(entry) => entry.manifest.as_ref().err().cloned(),
+            None => Some("it is not in the registry".to_owned()),
+        }
+    });
+    Ok(OfRegistry { active, problem, bundles: listed.len() })
 }
 
 fn text(status: &Status) -> String {
@@ -96,9 +117,16 @@ fn text(status: &Status) -> String {
     if !status.other_lanes.is_empty() {
         lines.push(format!("lanes of other definitions: {}", status.other_lanes.join(", ")));
     }
-    lines.push(match &status.bundle {
-        Some(digest) => format!("active bundle: {digest}"),
-        None => "no bundle: run `twofold train`".to_owned(),
+    lines.push(match (&status.bundle, &status.bundle_problem) {
+        (Some(digest), None) => format!("active bundle: {digest}"),
+        (Some(digest), Some(problem)) => {
+            format!("active bundle: {digest}, which cannot be served: {problem}: `twofold train`")
+        }
+        (None, _) if status.bundles > 0 => format!(
+            "no active bundle of {}: see `twofold models list`, `twofold models publish`",
+            status.bundles
+        ),
+        (None, _) => "no bundle: run `twofold train`".to_owned(),
     });
     lines.join("\n")
 }

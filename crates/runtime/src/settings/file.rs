@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Error;
 
-/// A leaf of the file: dotted key, value, line from 1.
+/// A leaf of the file: dotted key, value (a table only where it is empty), line from 1.
 pub(crate) struct Leaf {
     pub(crate) key: String,
     pub(crate) value: Value,
@@ -40,7 +40,7 @@ fn walk(
         let name = key.get_ref().as_ref();
         let dotted = join(prefix, name);
         match (value.get_ref(), values.get(name)) {
-            (DeValue::Table(inner), Some(Value::Table(table))) => {
+            (DeValue::Table(inner), Some(Value::Table(table))) if !table.is_empty() => {
                 walk(text, &dotted, table, inner, found);
             }
             (_, Some(leaf)) => {

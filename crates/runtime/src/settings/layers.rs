@@ -77,6 +77,10 @@ impl Layers {
         let mut merged = Merged::new(template.clone());
         if let Some((path, text)) = &self.file {
             for leaf in file::leaves(path, text)? {
+                // A section without a setting says nothing, if there is such a section.
+                if leaf.value.is_table() && merged.is_section(&leaf.key) {
+                    continue;
+                }
                 merged.set_value(
                     Origin::File { path: path.clone(), line: leaf.line },
                     &leaf.key,
@@ -161,6 +165,11 @@ impl Merged {
         let name = &key[open.len() + 1..];
         let table = open.split('.').try_fold(&mut self.value, |value, name| value.get_mut(name))?;
         Some(table.as_table_mut()?.entry(name).or_insert_with(|| Value::String(String::new())))
+    }
+
+    fn is_section(&self, key: &str) -> bool {
+        let found = key.split('.').try_fold(&self.value, |value, name| value.get(name));
+        found.is_some_and(Value::is_table)
     }
 
     fn keys(&self) -> Vec<String> {

@@ -152,6 +152,16 @@ fn a_table_that_is_empty_by_default_takes_any_key() {
     );
 }
 
+#[test]
+fn a_section_that_there_is_not_is_named_though_it_is_empty() {
+    let error = load(Layers::default().file(Path::new("a.toml"), "data = \"x\"\n[updatr]\n"));
+    let error = error.unwrap_err();
+    assert!(error.starts_with("a.toml:2: there is no setting `updatr`"), "{error}");
+    for text in ["[updater]\n", "[properties]\n", "updater = {}\n"] {
+        assert!(load(Layers::default().file(Path::new("a.toml"), text)).is_ok(), "{text}");
+    }
+}
+
 const SECTIONS: [Section; 2] = [
     ("", &[("data", &[" Where it", " lies."]), ("updater", &["-"]), ("properties", &[" More."])]),
     ("updater", &[("batch_records", &[" Rows."]), ("share", &[" Part."]), ("eager", &[" Soon."])]),
