@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::{Broken, Event, Verdict};
 use definitions::{Reason, Source};
-use fold::Verdict;
-
-use crate::{Broken, Event};
 
 /// Identities within the lateness that a key may have.
 const IDENTITIES_MAX: usize = 4096;

@@ -3,11 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::{Admitted, Broken, Event, Seen, Value};
 use definitions::{Lane, Operation, Window};
-use fold::{Seen, Value};
-use record::EventTime;
-
-use crate::{Admitted, Broken, Event};
 
 /// Value of a feature over the events of one key, at `t`. `vectors` says what vector an item has, for
 /// interest vectors.
@@ -119,7 +116,7 @@ fn text(event: &impl Event, column: usize) -> Option<Arc<str>> {
 
 fn entry<E: Event>(seen: &Admitted<E>, value: usize, tag: Option<usize>) -> Option<Seen> {
     let tag = tag.and_then(|column| text(&seen.event, column)).unwrap_or_default();
-    Some(Seen { item: text(&seen.event, value)?, at: EventTime(seen.at), tag })
+    Some(Seen { item: text(&seen.event, value)?, at: seen.at, tag })
 }
 
 fn count_by<E: Event>(
@@ -178,9 +175,9 @@ fn decayed<E: Event>(
 }
 
 fn interest(seen: &[Seen], half_life: i64, vectors: &dyn Fn(&str) -> Option<Vec<f32>>) -> Value {
-    let Some(newest) = seen.last().map(|seen| seen.at.0) else { return Value::Null };
+    let Some(newest) = seen.last().map(|seen| seen.at) else { return Value::Null };
     let mut sum: Vec<f64> = Vec::new();
-    for (vector, at) in seen.iter().filter_map(|seen| Some((vectors(&seen.item)?, seen.at.0))) {
+    for (vector, at) in seen.iter().filter_map(|seen| Some((vectors(&seen.item)?, seen.at))) {
         let weight = libm::exp2(-((newest - at) as f64 / half_life as f64));
         sum.resize(vector.len(), 0.0);
         for (sum, component) in sum.iter_mut().zip(vector) {

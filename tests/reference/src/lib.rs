@@ -2,19 +2,20 @@
 //! no state, nothing forgotten.
 //!
 //! A crate of its own because the fold's laws and the tests of whole systems under faults both judge by
-//! it. It takes nothing of `fold` but the types of its answers ([`fold::Verdict`], [`fold::Value`],
-//! [`fold::Seen`]), so that a mistake of the fold's is not repeated here. For tests only.
+//! it. It takes nothing of `fold`, not even the types of its answers, so that a mistake of the fold's is
+//! not repeated here. For tests only.
 //!
 //! Start with [`admit`] and [`value`]; [`Broken`] is how a test sees that the comparison bites.
 
 mod admission;
 mod aggregates;
+mod answer;
 
 use definitions::Reason;
-use fold::Value;
 
 pub use admission::{Admission, Admitted, admit};
 pub use aggregates::value;
+pub use answer::{Seen, Value, Verdict};
 
 /// A record as a lane sees it: decoded, with its expressions' values.
 pub trait Event {

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use definitions::{Lane, Reason};
-use fold::{Ledger, Plan, StateKey, Value, Verdict, encode_values};
+use fold::{Ledger, Plan, StateKey, encode_values};
 use record::EventTime;
-use reference::{Admission, Admitted, Broken};
+use reference::{Admission, Admitted, Broken, Value, Verdict};
 
 use super::events::{Events, Fate, Sent};
 use super::plain::{self, Found, PARTITIONS};
 use super::row::row;
 use super::stood::Stood;
 use super::store::{States, Store};
+
+#[path = "../../reference/as_fold.rs"]
+mod as_fold;
 
 const DAY_US: i64 = 86_400_000_000;
 /// Differences that are told in full.
@@ -298,7 +301,7 @@ fn states_differ(
             let found = state.values_at(EventTime(*t), None);
             let features = 0..lane.features.len();
             let of = |f| reference::value(lane, f, &events, *t, &|_| None, Broken::default());
-            let wanted: Vec<Value> = features.map(of).collect();
+            let wanted: Vec<fold::Value> = features.map(of).map(as_fold::value).collect();
             if encode_values(&found) != encode_values(&wanted) {
                 outcome.differs(|| {
                     format!("{at} {entity} at {t}: {found:?}, the oracle says {wanted:?}")

@@ -1,10 +1,13 @@
 //! The oracle over the fixture's events; it lies in `tests/reference`, for others judge by it too.
 
 use definitions::{Lane, Reason};
-use fold::{Value, Verdict};
 pub(super) use reference::Broken;
+use reference::Value;
 
 use super::fixture::*;
+
+#[path = "../../../../tests/reference/as_fold.rs"]
+mod as_fold;
 
 pub(super) type Admitted = reference::Admitted<Event>;
 
@@ -45,10 +48,11 @@ impl reference::Event for Event {
 pub(super) fn admit(
     events: &[Event],
     broken: Broken,
-) -> (Vec<Verdict>, Vec<Admitted>, Option<i64>) {
+) -> (Vec<fold::Verdict>, Vec<Admitted>, Option<i64>) {
     let records = (0..).step_by(2).zip(events.iter().cloned());
     let admission = reference::admit(&source(), records, broken);
-    (admission.verdicts, admission.admitted, admission.watermark)
+    let verdicts = admission.verdicts.into_iter().map(verdict).collect();
+    (verdicts, admission.admitted, admission.watermark)
 }
 
 /// Value of a feature over the events of one key, at `t`.
@@ -58,9 +62,19 @@ pub(super) fn value(
     events: &[Admitted],
     t: i64,
     broken: Broken,
-) -> Value {
+) -> fold::Value {
     let vectors = |item: &str| vector_of(item).map(Vec::from);
-    reference::value(lane, feature, events, t, &vectors, broken)
+    as_fold::value(reference::value(lane, feature, events, t, &vectors, broken))
+}
+
+/// The oracle's verdict in the fold's words.
+fn verdict(verdict: reference::Verdict) -> fold::Verdict {
+    match verdict {
+        reference::Verdict::Applied => fold::Verdict::Applied,
+        reference::Verdict::Duplicate => fold::Verdict::Duplicate,
+        reference::Verdict::Late => fold::Verdict::Late,
+        reference::Verdict::DeadLettered(reason) => fold::Verdict::DeadLettered(reason),
+    }
 }
 
 /// Vectors of the test's items: every second one is known.
