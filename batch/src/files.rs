@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all: written aside, synced, renamed, directory synced.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -39,7 +39,13 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Reads a regular file. Opening a pipe would wait for whoever writes into it, and nobody does.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let kind = fs::metadata(path).map_err(Error::io(path))?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+        return Err(Error::io(path)(source));
+    }
     fs::read(path).map_err(Error::io(path))
 }
 

@@ -131,7 +131,7 @@ impl Registry {
     /// When the pointer cannot be read.
     pub fn active(&self) -> Result<Active, Error> {
         let path = self.root.join("active.json");
-        let bytes = match fs::read(&path) {
+        let bytes = match files::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Active::default()),
             Err(source) => return Err(Error::Io { path, source }),
@@ -209,7 +209,7 @@ impl Registry {
         let names = bundle.manifest.files.iter().map(|f| f.name.as_str());
         let read = |name: &str| {
             let path = dir.join(name);
-            let bytes = fs::read(&path).map_err(|source| Error::Io { path, source })?;
+            let bytes = files::read(&path).map_err(|source| Error::Io { path, source })?;
             Ok((name.to_owned(), bytes))
         };
         let files = names.chain(["manifest.json"]).map(read).collect::<Result<Vec<_>, Error>>()?;

@@ -196,7 +196,7 @@ impl TrainingSet {
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let path = dir.join("manifest.json");
         let bytes =
-            std::fs::read(&path).map_err(|e| Error::Io { path: path.clone(), source: e })?;
+            crate::files::read(&path).map_err(|e| Error::Io { path: path.clone(), source: e })?;
         let manifest: Manifest = serde_json::from_slice(&bytes)
             .map_err(|e| Error::Manifest { path: path.clone(), what: e.to_string() })?;
         check_manifest(&path, &manifest)?;

@@ -1,6 +1,7 @@
 //! Files that are gone or damaged: a command says so and ends with 65, it does not go on with less.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use wire::v1;
@@ -152,6 +153,19 @@ fn a_pointer_that_is_torn_is_mended_by_publishing() {
     }
     twofold.json(&with(&["models", "publish", &bundle]));
     twofold.json(&with(&["status"]));
+}
+
+#[test]
+fn a_pipe_in_a_files_place_is_not_waited_for() {
+    for command in [&["models", "list"][..], &["up", "--listen", "127.0.0.1:0"]] {
+        let (twofold, _) = trained();
+        let path = twofold.path("twofold-data/models/active.json");
+        std::fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (_, stderr) = twofold.fails(&with(command));
+        assert!(stderr.contains("no regular file"), "{command:?}: {stderr}");
+        assert!(stderr.contains("active.json"), "{command:?}: {stderr}");
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl Files {
 
 fn read(dir: &Path, name: &str) -> Result<Vec<u8>, Error> {
     let path = dir.join(name);
-    std::fs::read(&path).map_err(|source| match source.kind() {
+    crate::files::read(&path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => Error::Missing { path },
         _ => Error::Io { path, source },
     })
