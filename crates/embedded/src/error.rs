@@ -58,10 +58,10 @@ pub enum Error {
         /// The part.
         name: &'static str,
     },
-    /// The directory cannot be read or written.
-    #[error("data directory {path}: {source}")]
+    /// The directory, or a file in it, cannot be read or written.
+    #[error("{path}: {source}")]
     Io {
-        /// The directory.
+        /// The directory, or the file.
         path: PathBuf,
         /// What the system said.
         #[source]

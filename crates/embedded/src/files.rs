@@ -130,10 +130,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         drop(Database::open(root.path()).unwrap());
         fs::remove_file(root.path().join("db/lock")).unwrap();
+        fs::write(root.path().join("owner.json"), b"\xff{").unwrap();
         // A crash left a keyspace half created.
         fs::create_dir_all(root.path().join("db/keyspaces/9/tables")).unwrap();
         drop(Database::open(root.path()).unwrap());
         assert!(!root.path().join("db/keyspaces/9").exists());
+        fs::remove_file(root.path().join("owner.json")).unwrap();
+        fs::create_dir(root.path().join("owner.json")).unwrap();
+        let error = Database::open(root.path()).err().expect("no file").to_string();
+        assert!(error.contains("owner.json: "), "{error}");
     }
 
     #[test]
