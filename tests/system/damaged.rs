@@ -74,7 +74,9 @@ fn a_log_that_has_lost_what_was_archived_is_not_gone_on_with() {
     }
     std::fs::rename(twofold.path("away"), &db).unwrap();
     twofold.json(&with(&["status"]));
-    // A journal whose end is gone is what a torn write leaves, but for what the archive knows.
+    // A journal whose end is gone is what a torn write leaves, but for what the archive knows, and the database,
+    // if it is not an older copy.
+    std::fs::remove_file(db.join("synced")).unwrap();
     let journal = files(&db, "jnl");
     let journal = journal.iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap();
     let file = std::fs::File::options().write(true).open(journal).unwrap();
@@ -94,7 +96,7 @@ fn a_database_without_its_files_is_named_and_not_made_anew() {
     whole.json(&["update", "--drain"]);
     type Damage = (fn(&Path), &'static [&'static str]);
     let damages: [Damage; 6] = [
-        (|db| std::fs::write(db.join("0.jnl"), "").unwrap(), &["lost records", "log-ends"]),
+        (|db| std::fs::write(db.join("0.jnl"), "").unwrap(), &["0.jnl lacks a batch", "restore"]),
         (|db| std::fs::remove_file(db.join("0.jnl")).unwrap(), &["no journal", "restore"]),
         (|db| std::fs::remove_file(db.join("version")).unwrap(), &["version", "restore"]),
         (|db| std::fs::write(db.join("version"), "").unwrap(), &["version", "restore"]),

@@ -40,16 +40,28 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// A journal is not what was written.
+    #[error("embedded database in {path}: {file} {what} at byte {at}; {DAMAGED}")]
+    Journal {
+        /// The data directory.
+        path: PathBuf,
+        /// The journal, from the data directory.
+        file: PathBuf,
+        /// Where in it, in bytes.
+        at: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
     /// Somebody in this very process has that part of the database open.
     #[error("the {name} of this data directory is open already: share the one that is")]
     Taken {
         /// The part.
         name: &'static str,
     },
-    /// The directory cannot be read or written.
-    #[error("data directory {path}: {source}")]
+    /// The directory, or a file in it, cannot be read or written.
+    #[error("{path}: {source}")]
     Io {
-        /// The directory.
+        /// The directory, or the file.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -90,6 +102,12 @@ impl Error {
         Self::Io { path: path.to_owned(), source: Arc::new(source) }
     }
 
+    /// Of a file of the database in `directory`.
+    pub(crate) fn files(directory: &Path, file: &Path, what: &'static str) -> Self {
+        let file = file.strip_prefix(directory).unwrap_or(file).to_owned();
+        Self::Files { path: directory.to_owned(), file, what }
+    }
+
     pub(crate) fn database(path: &Path, source: fjall::Error) -> Self {
         Self::Database { path: path.to_owned(), remedy: remedy(&source), cause: Arc::new(source) }
     }
@@ -101,7 +119,7 @@ impl Error {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Database { cause, .. } => is_damage(cause),
-            Self::Files { .. } => true,
+            Self::Files { .. } | Self::Journal { .. } => true,
             _ => false,
         }
     }

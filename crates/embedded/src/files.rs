@@ -1,7 +1,7 @@
 //! What can be seen of a database from outside: the library takes its files for granted, and makes new ones,
 //! or panics, where they are not what it left.
 
-use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -19,37 +19,43 @@ pub(crate) fn is_directory(directory: &Path) -> Result<(), Error> {
 }
 
 /// Looks at the files of a database that was created whole: its version, and at least one journal. Gives the
-/// journals and their bytes.
-pub(crate) fn check(directory: &Path) -> Result<BTreeMap<PathBuf, u64>, Error> {
-    let wrong = |file: &Path, what| {
-        let file = file.strip_prefix(directory).unwrap_or(file).to_owned();
-        Error::Files { path: directory.to_owned(), file, what }
-    };
+/// journals by their numbers, in order.
+pub(crate) fn check(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
+    let wrong = |file: &Path, what| Error::files(directory, file, what);
     let is_file = |file: &Path| match std::fs::metadata(file) {
         Ok(found) if found.is_file() => Ok(()),
         Ok(_) => Err(wrong(file, "is no file")),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(wrong(file, "is not there")),
-        Err(error) => Err(Error::io(directory, error)),
+        Err(error) => Err(Error::io(file, error)),
     };
     let files = directory.join(FILES);
     if !files.is_dir() {
         return Err(wrong(&files, "is no directory"));
     }
     is_file(&files.join("version"))?;
-    let mut journals = BTreeMap::new();
-    for entry in std::fs::read_dir(&files).map_err(|error| Error::io(directory, error))? {
-        let path = entry.map_err(|error| Error::io(directory, error))?.path();
+    let mut journals = Vec::new();
+    for entry in std::fs::read_dir(&files).map_err(|error| Error::io(&files, error))? {
+        let path = entry.map_err(|error| Error::io(&files, error))?.path();
         if path.extension().is_some_and(|extension| extension == "jnl") {
             is_file(&path)?;
-            let bytes =
-                std::fs::metadata(&path).map_err(|error| Error::io(directory, error))?.len();
-            journals.insert(path, bytes);
+            let name = path.file_stem().and_then(OsStr::to_str);
+            let number = name.and_then(|name| name.parse().ok());
+            journals.push((number.ok_or_else(|| wrong(&path, "is no journal's name"))?, path));
         }
     }
+    journals.sort();
     match journals.is_empty() {
         true => Err(wrong(&files, "has no journal (*.jnl)")),
         false => Ok(journals),
     }
+}
+
+/// Makes the library's lock file again if it is gone: it is empty, and [`crate::owner`]'s lock is the one that
+/// counts.
+pub(crate) fn make_lock(files: &Path) -> Result<(), Error> {
+    let path = files.join("lock");
+    let made = std::fs::File::options().create(true).append(true).open(&path);
+    made.map(drop).map_err(|error| Error::io(&path, error))
 }
 
 #[cfg(test)]
@@ -94,6 +100,45 @@ mod tests {
             fs::write(db, "").unwrap();
         });
         assert!(file.contains("db is no directory"), "{file}");
+        let named = refused(|db| fs::write(db.join("x.jnl"), "").unwrap());
+        assert!(named.contains("db/x.jnl is no journal's name"), "{named}");
+        let gap = refused(|db| fs::copy(db.join("0.jnl"), db.join("2.jnl")).map(drop).unwrap());
+        assert!(gap.contains("db/0.jnl lacks a batch"), "{gap}");
+    }
+
+    #[test]
+    fn manifests_that_are_damaged_are_named() {
+        let current = "keyspaces/0/current";
+        let empty = refused(|db| fs::write(db.join(current), "").unwrap());
+        assert!(empty.contains("db/keyspaces/0/current has a wrong length"), "{empty}");
+        let gone = refused(|db| fs::remove_file(db.join(current)).unwrap());
+        assert!(gone.contains("db/keyspaces/0/current is not there"), "{gone}");
+        let none = refused(|db| fs::remove_dir_all(db.join("keyspaces")).unwrap());
+        assert!(none.contains("db/keyspaces/0 is no directory"), "{none}");
+        let other = refused(|db| fs::create_dir(db.join("keyspaces/x")).unwrap());
+        assert!(other.contains("db/keyspaces/x is no keyspace"), "{other}");
+        let flipped = refused(|db| {
+            let mut bytes = fs::read(db.join(current)).unwrap();
+            bytes[9] ^= 1;
+            fs::write(db.join(current), bytes).unwrap();
+        });
+        assert!(flipped.contains("`current` beside it do not fit together"), "{flipped}");
+    }
+
+    #[test]
+    fn what_can_be_made_again_is() {
+        let root = tempfile::tempdir().unwrap();
+        drop(Database::open(root.path()).unwrap());
+        fs::remove_file(root.path().join("db/lock")).unwrap();
+        fs::write(root.path().join("owner.json"), b"\xff{").unwrap();
+        // A crash left a keyspace half created.
+        fs::create_dir_all(root.path().join("db/keyspaces/9/tables")).unwrap();
+        drop(Database::open(root.path()).unwrap());
+        assert!(!root.path().join("db/keyspaces/9").exists());
+        fs::remove_file(root.path().join("owner.json")).unwrap();
+        fs::create_dir(root.path().join("owner.json")).unwrap();
+        let error = Database::open(root.path()).err().expect("no file").to_string();
+        assert!(error.contains("owner.json: "), "{error}");
     }
 
     #[test]

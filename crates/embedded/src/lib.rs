@@ -14,19 +14,43 @@
 //! log, and the log lost nothing that anybody had seen. Tables cannot overtake the journal either:
 //! fjall syncs it before each flush of a memtable (`worker_pool.rs`, `WorkerMessage::Flush`).
 //!
+//! # What of a damaged database is found
+//!
+//! Before the library opens it (and repairs what it takes for the traces of a crash), an opening looks at all
+//! that the library would believe: a bit that is flipped, or a piece that is gone, in what was synced is refused
+//! with its file, and in a journal its offset, and nothing on the disk is changed ([`Error::is_damage`]).
+//!
+//! - The journals are read as a whole: every batch has its checksum, its place and its sequence number, and none
+//!   is missing up to the last one that was synced (`db/synced`; after a power failure this file may say less
+//!   than is true, so damage in the last seconds before one can look like its trace).
+//! - The manifests are compared with their checksums, which the library does not do.
+//! - Tables are not read as a whole: each block has a checksum, and a damaged one is an error when it is read. The
+//!   library reads some when it opens them; if one of those is damaged, all that may be gone is manifests that are
+//!   not in use any more.
+//!
+//! Not found are the oldest journal, or its first batches, that somebody removed exactly, as the library does
+//! when all of it is in tables; a keyspace directory that somebody removed; and an older state of the whole `db`
+//! (the event log finds that for itself). A sequence number that is wrong and keeps its order is not found
+//! either, and does no harm. A database without `db/synced`, being older than that file, is cut off at what is no
+//! batch, with a warning, as the library does it.
+//!
 //! Start with [`Database::open_with`].
 
 pub mod crash;
 mod error;
 mod files;
 mod group_sync;
+mod journal;
+mod manifests;
+mod opening;
 mod owner;
 mod role;
+mod stamp;
+mod synced;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fjall::{Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
@@ -35,18 +59,11 @@ use crate::group_sync::GroupSync;
 use crate::owner::Ownership;
 pub use crate::role::Role;
 use crate::role::Roles;
+use crate::stamp::Stamp;
+use crate::synced::Synced;
 
 /// Where a data directory has its database.
 const FILES: &str = "db";
-/// Memory for cached blocks of tables.
-const CACHE_BYTES: u64 = 64 << 20;
-/// Threads that flush and compact. One: with more, the library's first worker leaves compactions to the
-/// others and, until one of them is free, passes the message on to itself without a pause, a whole core.
-const WORKER_THREADS: usize = 1;
-
-/// Journal kept on the disk; what it holds is read again at every opening.
-const JOURNAL_BYTES_MAX: u64 = 128 << 20;
-
 /// When the journal is synced to the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SyncMode {
@@ -102,7 +119,13 @@ struct Shared {
     directory: PathBuf,
     sync: SyncMode,
     memtable_bytes: Option<u64>,
+    /// Carries the batches' stamps.
+    stamps: Keyspace,
+    /// Held while a batch gets its number and its place in the journal.
+    order: Mutex<()>,
     group: GroupSync,
+    /// `None` with [`SyncMode::Never`].
+    noted: Option<Synced>,
     roles: Roles,
     crash: Option<crash::Armed>,
     poisoned: AtomicBool,
@@ -162,32 +185,29 @@ impl Database {
             Missing::Refuse => return Err(Error::NoDatabase { path: directory.to_owned() }),
         }
         let ownership = owner::take(directory, options.started_ms)?;
-        let before = match path.try_exists().map_err(io)? {
-            true => files::check(directory)?,
-            false => {
-                create(directory, &path)?;
-                BTreeMap::new()
-            }
-        };
-        let inner = builder(&path).open().map_err(|source| Error::database(directory, source))?;
-        for (journal, bytes) in files::check(directory)? {
-            let cut = before.get(&journal).map_or(0, |before| before.saturating_sub(bytes));
-            if cut > 0 {
-                tracing::warn!(
-                    bytes = cut,
-                    journal = %journal.display(),
-                    "its end was no whole write and was cut off: what was on its way when the machine \
-                     stopped, or damage"
-                );
-            }
+        if !path.try_exists().map_err(io)? {
+            opening::create(directory, &path)?;
         }
+        let last = opening::check(directory, &path)?;
+        let failed = |source| Error::database(directory, source);
+        let inner = opening::open(&path).map_err(failed)?;
+        let stamps = inner.keyspace(stamp::KEYSPACE, || stamp::options(options.memtable_bytes));
+        let stamps = stamps.map_err(failed)?;
+        // Opening synced the journal.
+        let noted = match options.sync {
+            SyncMode::Always => Some(Synced::open(&path, last)?),
+            SyncMode::Never => None,
+        };
         Ok(Self {
             shared: Arc::new(Shared {
                 inner,
                 directory: directory.to_owned(),
                 sync: options.sync,
                 memtable_bytes: options.memtable_bytes,
-                group: GroupSync::default(),
+                stamps,
+                order: Mutex::new(()),
+                group: GroupSync::after(last),
+                noted,
                 roles: Roles::default(),
                 crash: options.crash_at.map(crash::Armed::new),
                 poisoned: AtomicBool::new(false),
@@ -250,9 +270,17 @@ impl Database {
     ///
     /// # Errors
     /// When the disk refuses it: from then on the database takes no more writes.
-    pub fn write(&self, batch: OwnedWriteBatch) -> Result<Ticket, Error> {
+    pub fn write(&self, mut batch: OwnedWriteBatch) -> Result<Ticket, Error> {
+        let Shared { inner, stamps, order, group, .. } = &*self.shared;
+        // The library has a lock of its own around the journal, and nobody else to write to it.
+        let _order = order.lock().unwrap_or_else(PoisonError::into_inner);
+        if batch.is_empty() {
+            return Ok(Ticket(group.last()));
+        }
+        let stamp = Stamp { number: group.last() + 1, seqno_min: inner.seqno() };
+        batch.insert(stamps, stamp::KEY, stamp.encode());
         batch.commit().map_err(|source| self.failed(source))?;
-        Ok(Ticket(self.shared.group.written()))
+        Ok(Ticket(group.written()))
     }
 
     /// Makes a write and all before it durable. Callers at the same time share one sync.
@@ -262,12 +290,7 @@ impl Database {
     pub fn sync(&self, ticket: Ticket) -> Result<(), Error> {
         match self.shared.sync {
             SyncMode::Never => Ok(()),
-            SyncMode::Always => self.shared.group.sync(ticket.0, || {
-                self.shared
-                    .inner
-                    .persist(PersistMode::SyncAll)
-                    .map_err(|source| self.failed(source))
-            }),
+            SyncMode::Always => self.shared.sync(ticket).map_err(|source| self.failed(source)),
         }
     }
 
@@ -296,24 +319,24 @@ impl Database {
     }
 }
 
-fn builder(path: &Path) -> fjall::DatabaseBuilder<fjall::Database> {
-    fjall::Database::builder(path)
-        .cache_size(CACHE_BYTES)
-        .worker_threads(WORKER_THREADS)
-        .max_journaling_size(JOURNAL_BYTES_MAX)
+impl Shared {
+    fn sync(&self, ticket: Ticket) -> Result<(), fjall::Error> {
+        self.group.sync(ticket.0, |covered| {
+            self.inner.persist(PersistMode::SyncAll)?;
+            self.noted.iter().for_each(|noted| noted.note(covered));
+            Ok(())
+        })
+    }
 }
 
-/// Creates the database under another name and renames it when it is whole: the library cannot open
-/// one that a crash left half created.
-fn create(directory: &Path, path: &Path) -> Result<(), Error> {
-    let io = |source| Error::io(directory, source);
-    let unfinished = directory.join("db.unfinished");
-    if unfinished.try_exists().map_err(io)? {
-        std::fs::remove_dir_all(&unfinished).map_err(io)?;
+impl Drop for Shared {
+    /// What was written and never synced is synced by the library when it closes; here it is noted, too.
+    fn drop(&mut self) {
+        if self.noted.is_some()
+            && !self.poisoned.load(Ordering::Relaxed)
+            && let Err(error) = self.sync(Ticket(self.group.last()))
+        {
+            tracing::warn!(%error, "the journal is not synced");
+        }
     }
-    let database =
-        builder(&unfinished).open().map_err(|source| Error::database(directory, source))?;
-    drop(database);
-    std::fs::rename(&unfinished, path).map_err(io)?;
-    std::fs::File::open(directory).and_then(|opened| opened.sync_all()).map_err(io)
 }

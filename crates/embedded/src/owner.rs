@@ -39,14 +39,10 @@ impl Drop for Ownership {
 pub(crate) const FILE: &str = "owner.json";
 
 pub(crate) fn take(directory: &Path, started_ms: Option<i64>) -> Result<Ownership, Error> {
-    let io = |source| Error::io(directory, source);
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(directory.join(FILE))
-        .map_err(io)?;
+    let path = directory.join(FILE);
+    let io = |source| Error::io(&path, source);
+    let options = File::options().read(true).write(true).create(true).truncate(false).to_owned();
+    let mut file = options.open(&path).map_err(io)?;
     for tried in 1.. {
         match file.try_lock() {
             Ok(()) => break,
@@ -66,10 +62,10 @@ pub(crate) fn take(directory: &Path, started_ms: Option<i64>) -> Result<Ownershi
 }
 
 fn read(file: &mut File) -> std::io::Result<Owner> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     file.rewind()?;
-    file.read_to_string(&mut text)?;
-    let note = serde_json::from_str::<Note>(&text).ok();
+    file.read_to_end(&mut text)?;
+    let note = serde_json::from_slice::<Note>(&text).ok();
     Ok(Owner {
         pid: note.as_ref().map(|note| note.pid),
         started_ms: note.and_then(|note| note.started_ms),

@@ -39,12 +39,15 @@ async fn a_journal_that_was_cut_short_is_refused_until_what_is_gone_is_given_up(
     assert_eq!(refused(directory.path()), None, "it is whole");
     let journal = directory.path().join("db/0.jnl");
     let file = fs::File::options().write(true).open(&journal).unwrap();
+    // The database's own note says the same, and first.
+    fs::remove_file(directory.path().join("db/synced")).unwrap();
     // The topic is in what is left, some records are not.
     file.set_len(4_000).unwrap();
     for _ in 0..2 {
         let error = refused(directory.path()).expect("cut short");
         assert!(error.contains("topic t partition 0 ends at 0, not at"), "{error}");
     }
+    fs::remove_file(directory.path().join("db/synced")).unwrap();
     file.set_len(0).unwrap();
     let error = refused(directory.path()).expect("empty");
     assert!(error.contains("topic t is not there") && error.contains("log-ends.txt"), "{error}");
@@ -61,6 +64,7 @@ async fn an_older_copy_or_another_database_is_refused() {
     fs::copy(ours.path().join("db/0.jnl"), copy.join("0.jnl")).unwrap();
     append(&open(ours.path(), Options::default()), 10).await;
     fs::copy(copy.join("0.jnl"), ours.path().join("db/0.jnl")).unwrap();
+    fs::remove_file(ours.path().join("db/synced")).unwrap();
     let error = refused(ours.path()).expect("older");
     assert!(error.contains("ends at"), "{error}");
     fs::remove_dir_all(ours.path().join("db")).unwrap();

@@ -1,0 +1,158 @@
+//! Reads the journals before the library does, and changes nothing.
+//!
+//! The library believes a batch's sequence number, which no checksum covers, and where it finds no batch it cuts
+//! the journal off, whatever follows. So this looks first: every batch has its checksum, its sequence number
+//! lies between its neighbours' (their [stamps](crate::stamp) have checksums), no number is missing between two
+//! batches, and the last one is not before what was synced ([`crate::synced`]). What then is still behind the
+//! last batch is what a crash leaves: it was never synced.
+//!
+//! A sequence number that is wrong and keeps its order does no harm, because the library compares them only.
+
+mod batches;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use batches::{Batch, Batches};
+
+use crate::Error;
+
+/// More sequence numbers than tables take in the moment in which a batch waits for the journal.
+const SEQNO_SLACK: u64 = 1 << 20;
+
+/// What the journals hold.
+pub(crate) struct Whole {
+    /// Number of the last batch; 0 if none has one.
+    pub(crate) last: u64,
+    /// Where, in a journal, whole batches end and something else follows.
+    torn: Vec<(PathBuf, u64)>,
+}
+
+/// Looks at the journals, in their order. `synced` is the number of the last batch that was synced for certain.
+///
+/// # Errors
+/// [`Error::Journal`] says where something is wrong.
+pub(crate) fn check(
+    directory: &Path,
+    journals: &[(u64, PathBuf)],
+    synced: Option<u64>,
+) -> Result<Whole, Error> {
+    let damaged = |(path, at): Place<'_>, what| Error::Journal {
+        path: directory.to_owned(),
+        file: path.strip_prefix(directory).unwrap_or(path).to_owned(),
+        at,
+        what,
+    };
+    let (first, last) = (&journals[0], &journals[journals.len() - 1]);
+    let mut order = Order::default();
+    let mut torn = Vec::new();
+    // Where the batch before begins, and where it ends.
+    let (mut before, mut end): (Option<Place<'_>>, Option<Place<'_>>) = (None, None);
+    for (next, (id, path)) in (first.0..).zip(journals) {
+        let path = path.as_path();
+        if *id != next {
+            return Err(damaged((path, 0), "is not the next one: a journal before it is gone,"));
+        }
+        let io = |error| Error::io(path, error);
+        let mut batches = Batches::open(path).map_err(io)?;
+        end = end.or(Some((path, 0)));
+        while let Some(batch) = batches.next().map_err(io)? {
+            let this = Some((path, batch.at));
+            let (place, what) = match order.take(&batch) {
+                Ok(()) => {
+                    (before, end) = (this, Some((path, batches.end())));
+                    continue;
+                }
+                Err(Wrong::Own) => (this, SEQNO),
+                Err(Wrong::Before) => (before, SEQNO),
+                Err(Wrong::Gap) => (torn.last().copied().or(end), LOST),
+            };
+            return Err(damaged(place.expect("a batch was read"), what));
+        }
+        if batches.is_torn().map_err(io)? {
+            torn.push((path, batches.end()));
+        }
+        // A new one is begun when the one before is long.
+        if before.is_none() && *id != last.0 {
+            return Err(damaged((path, 0), LOST));
+        }
+    }
+    if synced.is_some_and(|synced| order.number < synced) {
+        let place = torn.last().copied().or(end);
+        return Err(damaged(place.expect("there is a journal"), LOST));
+    }
+    let torn = torn.into_iter().map(|(path, end)| (path.to_owned(), end)).collect();
+    Ok(Whole { last: order.number, torn })
+}
+
+/// A journal, and an offset in it.
+type Place<'a> = (&'a Path, u64);
+
+const SEQNO: &str = "has a batch with another sequence number than it was written with";
+const LOST: &str = "lacks a batch that was written and synced";
+
+impl Whole {
+    /// Says, and if the library might refuse it, cuts off what is no whole batch. `synced` as for [`check`].
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn cut(&self, synced: Option<u64>) -> Result<(), Error> {
+        for (path, end) in &self.torn {
+            tracing::warn!(
+                journal = %path.display(),
+                at = end,
+                "its end is no whole write and is cut off: what was on its way when the machine stopped"
+            );
+            if synced.is_some() {
+                cut(path, *end).map_err(|error| Error::io(path, error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn cut(path: &Path, end: u64) -> io::Result<()> {
+    let file = File::options().write(true).open(path)?;
+    file.set_len(end)?;
+    file.sync_all()
+}
+
+/// What the batches so far ask of the next one.
+#[derive(Default)]
+struct Order {
+    seqno: Option<u64>,
+    number: u64,
+}
+
+enum Wrong {
+    /// Its own sequence number.
+    Own,
+    /// That of the batch before.
+    Before,
+    /// There is no batch where one was.
+    Gap,
+}
+
+impl Order {
+    fn take(&mut self, batch: &Batch) -> Result<(), Wrong> {
+        let before = self.seqno.replace(batch.seqno);
+        if let Some(stamp) = batch.stamp {
+            let taken = batch.seqno.checked_sub(stamp.seqno_min);
+            if taken.is_none_or(|taken| taken > SEQNO_SLACK) {
+                return Err(Wrong::Own);
+            }
+            if before.is_some_and(|before| stamp.seqno_min <= before) {
+                return Err(Wrong::Before);
+            }
+            if before.is_some() && stamp.number != self.number + 1 {
+                return Err(Wrong::Gap);
+            }
+            self.number = stamp.number;
+        }
+        match before.is_some_and(|before| batch.seqno <= before) {
+            true => Err(Wrong::Own),
+            false => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What each batch says of itself, as its last item: fjall's checksum covers the items of a batch, but neither
+//! its sequence number nor its place among the others.
+
+use fjall::KeyspaceCreateOptions;
+
+/// Where it lies. Nobody reads it from there: it is written to be in the journal.
+pub(crate) const KEYSPACE: &str = "batches";
+/// As no key of the log or the store begins.
+pub(crate) const KEY: [u8; 16] = *b"\xfftwofold.batch.1";
+/// Bytes of a stamp.
+pub(crate) const BYTES: usize = 16;
+/// About the most bytes of stamps in memory: a journal is kept until the stamps in it are in a table.
+const MEMTABLE_BYTES: u64 = 1 << 20;
+
+/// How the keyspace is created. `memtable_bytes` is what the others may have in memory.
+pub(crate) fn options(memtable_bytes: Option<u64>) -> KeyspaceCreateOptions {
+    let bytes = memtable_bytes.unwrap_or(MEMTABLE_BYTES).min(MEMTABLE_BYTES);
+    KeyspaceCreateOptions::default().max_memtable_size(bytes)
+}
+
+/// A batch's number and the least sequence number that it can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// Of the batches in the order of the journal, from 1, without a gap.
+    pub(crate) number: u64,
+    /// Greater than every sequence number before. The batch got this one, or a slightly greater one if tables
+    /// were written at the same moment.
+    pub(crate) seqno_min: u64,
+}
+
+impl Stamp {
+    pub(crate) fn encode(self) -> [u8; BYTES] {
+        let mut bytes = [0; BYTES];
+        bytes[..8].copy_from_slice(&self.number.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.seqno_min.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: [u8; BYTES]) -> Self {
+        let half = |at: usize| u64::from_be_bytes(std::array::from_fn(|i| bytes[at + i]));
+        Self { number: half(0), seqno_min: half(8) }
+    }
+}

@@ -1,0 +1,12 @@
+//! Damage anywhere in a database: it opens with exactly what was in it, or it is refused and left as it is.
+
+#![allow(clippy::unwrap_used, reason = "all of it is test code")]
+
+#[path = "damage/flips.rs"]
+mod flips;
+#[path = "damage/sample.rs"]
+mod sample;
+#[path = "damage/speed.rs"]
+mod speed;
+#[path = "damage/tail.rs"]
+mod tail;
