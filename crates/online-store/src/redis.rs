@@ -55,6 +55,7 @@ mod lanes;
 mod layout;
 mod link;
 mod nodes;
+mod raw;
 mod read;
 mod settings;
 
@@ -68,6 +69,7 @@ use connection::Target;
 use functions::Functions;
 use layout::Kind;
 use link::Link;
+pub use raw::{Memory, PlainSets};
 pub use settings::{Settings, SettingsError};
 
 /// The store in Redis. Cheap to clone.
