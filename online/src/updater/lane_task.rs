@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candidates::joined_row::ITEM_ENTITY;
 use definitions::Lane;
 use event_log::Topic;
-use fold::{Changes, Head, LanePartition, Prepared};
+use fold::{Changes, Head, LanePartition, Prepared, StateKey};
 use online_store::{Commit, Outcome, OwnerToken, StoredHead};
 use record::{Offset, Partition, Record};
 
@@ -147,6 +147,10 @@ impl LaneTask {
         let vectors = derived.iter().filter(|(_, vector)| vector.is_some()).count();
         let head = changes.head;
         let written = changes.states.len();
+        let bytes = |(key, state): &(StateKey, Option<Vec<u8>>)| {
+            key.as_bytes().len() + state.as_ref().map_or(0, Vec::len)
+        };
+        let written_bytes = changes.states.iter().map(bytes).sum();
         // Copied only where somebody may follow; else the commit takes them.
         let published: Option<Arc<[_]>> =
             (self.lane.entity == ITEM_ENTITY).then(|| changes.states.clone().into());
@@ -172,6 +176,7 @@ impl LaneTask {
         }
         counters::add(&cells.commits, 1);
         counters::add(&cells.states_written, written);
+        counters::add(&cells.state_bytes_written, written_bytes);
         counters::add(&cells.vectors_written, vectors);
         let previous = self.stored.replace(head.next);
         self.replays = 0;
