@@ -64,7 +64,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use record::{LaneId, Partition};
 
-use crate::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
+use crate::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
 use connection::Target;
 use functions::Functions;
 use layout::Kind;
@@ -148,6 +148,16 @@ impl OnlineStore for Redis {
         visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
     ) -> Result<Option<StoredHead>, Error> {
         self.scan(lane, partition, visit).await
+    }
+
+    async fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error> {
+        self.page(lane, partition, from, keys).await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneId>, Error> {
