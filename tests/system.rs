@@ -1,6 +1,8 @@
 //! Whole-system tests: they drive the built binary as a user or a scheduler would.
 #![allow(clippy::unwrap_used, reason = "an integration test fails by panicking")]
 
+#[path = "system/bench.rs"]
+mod bench;
 #[path = "system/bundles.rs"]
 mod bundles;
 #[path = "system/counted.rs"]

@@ -36,6 +36,7 @@ mod shared;
 mod side_topics;
 mod source_partition;
 mod status;
+mod sweep;
 mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};

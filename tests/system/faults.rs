@@ -59,3 +59,5 @@ mod track;
 mod updater_kills;
 #[path = "faults/worker.rs"]
 mod worker;
+
+pub(crate) use ride::{kafka, redis_server};

@@ -89,3 +89,49 @@ fn the_demo_runs_on_kafka_and_redis_and_parity_holds() {
     let parity = twofold.json(&servers.with(&["--data", "shop", "parity"]));
     assert_eq!(parity["mismatched"], 0, "{parity}");
 }
+
+/// A shop of two seasons half a year apart, whose visitors of the first never come back.
+fn two_seasons() -> String {
+    let event = |n: i64, season: i64, visitor: String| {
+        let at_us = 1_600_000_000_000_000 + season * 180 * 86_400_000_000 + n * 1_000_000;
+        format!(
+            "{{\"event_id\":\"{season}-{n}\",\"event_time\":{at_us},\"visitor_id\":\"{visitor}\",\
+             \"kind\":\"view\",\"item_id\":\"item-{}\",\"category\":\"c\"}}\n",
+            n % 50
+        )
+    };
+    let first = (0..1_000).map(|n| event(n, 0, format!("gone-{}", n % 500)));
+    first.chain((0..2_000).map(|n| event(n, 1, format!("here-{}", n % 40)))).collect()
+}
+
+#[test]
+#[ignore = "needs Apache Kafka and Redis: tests/run starts them"]
+fn silent_visitors_are_swept_from_both_stores_and_no_digest_tells() {
+    let (servers, live, embedded, whole) =
+        (Servers::start(), Twofold::new(), Twofold::new(), Twofold::new());
+    let events = two_seasons();
+    let drained = |twofold: &Twofold, batch_records: usize, flags: &[&str]| {
+        let settings = format!("[updater]\nbatch_records = {batch_records}\n");
+        twofold.file("twofold.toml", &settings);
+        let file = twofold.file("events.jsonl", &events);
+        let with = |command: &[&str]| {
+            let arguments = [flags, &["--config", "twofold.toml"], command].concat();
+            twofold.json(&arguments)
+        };
+        with(&["topics", "create"]);
+        let imported = with(&["import", "jsonl", file.to_str().unwrap()]);
+        assert_eq!(imported["appended"], 3_000, "{imported}");
+        let swept = with(&["update", "--drain"])["counters"]["states_swept"].as_u64().unwrap();
+        (swept, with(&["status", "--digest"]))
+    };
+    let flags: Vec<&str> = servers.flags.iter().map(String::as_str).collect();
+    let (from_redis, on_servers) = drained(&live, 50, &flags);
+    let (from_embedded, on_embedded) = drained(&embedded, 50, &[]);
+    // One commit of everything looks at nothing.
+    let (from_whole, on_whole) = drained(&whole, 100_000, &[]);
+    assert_eq!(from_whole, 0);
+    // Both lanes of the clickstream know visitors: one their features, one which copies there were.
+    assert!(from_redis > 900 && from_embedded > 900, "{from_redis}, {from_embedded} of 1,000");
+    assert_eq!(digests(&on_servers), digests(&on_whole), "{on_servers}\n{on_whole}");
+    assert_eq!(digests(&on_embedded), digests(&on_whole), "{on_embedded}\n{on_whole}");
+}

@@ -99,6 +99,20 @@ impl Twofold {
     }
 }
 
+impl Drop for Twofold {
+    /// What a test that fails leaves behind says why: the logs of its roles among it.
+    #[expect(clippy::print_stderr, reason = "where it lies is told with the failure")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.root.disable_cleanup(true);
+            eprintln!(
+                "the directory of the test that failed is kept: {}",
+                self.root.path().display()
+            );
+        }
+    }
+}
+
 /// Copies a directory's files and folders into another one.
 pub(crate) fn copy_into(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();

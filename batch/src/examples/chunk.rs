@@ -53,7 +53,7 @@ pub(super) async fn write(
     let mut known = vec![false; spine.rows.len()];
     for lane in job.joiner.item_lanes() {
         let values = values(job, lane, spine.rows.clone()).await?;
-        known.iter_mut().zip(&values).for_each(|(known, (seen, _))| *known |= *seen);
+        known.iter_mut().zip(&values).for_each(|(known, value)| *known |= value.0 > EventTime::MIN);
         let decoded = values.par_iter().map(|(_, bytes)| decode_values(bytes));
         items.push(decoded.collect::<Result<Vec<_>, _>>()?);
     }

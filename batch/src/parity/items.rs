@@ -73,7 +73,7 @@ pub(super) async fn compare(
     let (values, found) = engine.values(lane, scan, &spine, Vec::new()).await?;
     let place = item_lane(job, lane);
     for (response, candidate, row) in wanted {
-        let (seen, replayed) = &values[row];
+        let (greatest, replayed) = &values[row];
         match candidate.item_features.get(place) {
             Some(served) => {
                 report.row(
@@ -87,7 +87,7 @@ pub(super) async fn compare(
             // The table did not know the item, so no lane of it may have seen it either.
             None => {
                 report.values += 1;
-                if *seen {
+                if *greatest > EventTime::MIN {
                     let what = format!("whether the table knew item {}", candidate.item_id);
                     report.differs(response, what, "no", "yes");
                 }

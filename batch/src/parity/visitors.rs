@@ -80,17 +80,29 @@ pub(super) async fn compare(
         watch: Arc::clone(&job.watch),
     };
     let (values, found) = engine.values(lane, scan, &spine, embeddings.all).await?;
-    for (wanted, (seen, replayed)) in wanted.into_iter().zip(values) {
+    for (wanted, (greatest, replayed)) in wanted.into_iter().zip(values) {
         let Wanted { response, read, served } = wanted;
         report.row(response, lane, "", served, &replayed);
         watermark(response, lane, read, &found.watermarks, report);
-        let absent = read.outcome() == Outcome::Absent;
-        if absent == seen && read.outcome() != Outcome::Stale {
+        let seen = greatest > EventTime::MIN;
+        let may_sweep = lane.may_sweep(greatest, EventTime(read.watermark_us));
+        if !is_possible(read.outcome(), seen, may_sweep) {
+            let knew = read.outcome() != Outcome::Absent;
             let what = format!("whether lane {} knew the visitor", lane.id);
-            report.differs(response, what, (!absent).to_string(), seen.to_string());
+            report.differs(response, what, knew.to_string(), seen.to_string());
         }
     }
     Ok(())
+}
+
+/// Whether a read can have ended so: of a visitor whom the log has seen or not, and whose state may have been
+/// swept by then or not.
+fn is_possible(outcome: Outcome, seen: bool, may_sweep: bool) -> bool {
+    match outcome {
+        Outcome::Absent => !seen || may_sweep,
+        Outcome::Stale => true,
+        Outcome::Read | Outcome::Timeout | Outcome::Unspecified => seen,
+    }
 }
 
 /// Partition and position of a read that can be replayed; counts one that cannot.
@@ -186,5 +198,22 @@ impl Embeddings {
         self.all.push(embedding);
         self.places.insert(digest.clone(), place);
         Ok(Some(Some(place)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_that_may_be_swept_is_there_or_not_and_any_other_is_as_the_log_says() {
+        for may_sweep in [false, true] {
+            assert!(is_possible(Outcome::Read, true, may_sweep));
+            assert!(!is_possible(Outcome::Read, false, may_sweep), "nobody was ever seen");
+            assert!(is_possible(Outcome::Absent, false, may_sweep));
+            assert!(is_possible(Outcome::Stale, false, may_sweep));
+        }
+        assert!(is_possible(Outcome::Absent, true, true));
+        assert!(!is_possible(Outcome::Absent, true, false), "it is too early to forget");
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BinaryBuilder, BooleanBuilder, RecordBatch, UInt64Builder};
+use arrow::array::{AsArray, BinaryBuilder, Int64Builder, RecordBatch, UInt64Builder};
 use arrow::datatypes::{
     DataType, Field, Int8Type, Int16Type, Int64Type, Schema, SchemaRef, UInt32Type, UInt64Type,
 };
@@ -51,11 +51,11 @@ impl FoldExec {
     }
 }
 
-/// `id`, `seen`, `values`.
+/// `id`, `greatest` (effective time of the entity's events, the least number where there is none), `values`.
 pub(super) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("id", DataType::UInt64, false),
-        Field::new("seen", DataType::Boolean, false),
+        Field::new("greatest", DataType::Int64, false),
         Field::new("values", DataType::Binary, false),
     ]))
 }
@@ -118,7 +118,7 @@ impl ExecutionPlan for FoldExec {
 struct Folder {
     feed: Feed,
     embeddings: Vec<Arc<dyn Embedding>>,
-    key: Option<(Box<str>, KeyFold, bool)>,
+    key: Option<(Box<str>, KeyFold)>,
 }
 
 impl Folder {
@@ -136,34 +136,33 @@ impl Folder {
         };
         let plan = Arc::clone(&self.feed.plan);
         let inputs = Inputs::new(&plan, &columns);
-        let (mut out_ids, mut out_seen) = (UInt64Builder::new(), BooleanBuilder::new());
+        let (mut out_ids, mut out_greatest) = (UInt64Builder::new(), Int64Builder::new());
         let mut out_values = BinaryBuilder::new();
         for row in 0..batch.num_rows() {
             let key = keys.value(row);
             if self.key.as_ref().is_none_or(|(current, ..)| **current != *key) {
-                self.key = Some((key.into(), KeyFold::new(&plan), false));
+                self.key = Some((key.into(), KeyFold::new(&plan)));
             }
-            let (_, fold, seen) = self.key.as_mut().expect("it was just put there");
+            let (_, fold) = self.key.as_mut().expect("it was just put there");
             let at = EventTime(times.value(row));
             if sides.value(row) == EVENT {
                 let partition = Partition(partitions.value(row));
                 let place = Place { at, partition, offset: Offset(offsets.value(row)) };
                 fold.push(&inputs, row, place);
-                *seen = true;
                 continue;
             }
             let embedding = usize::try_from(embeddings.value(row)).ok();
             let embedding = embedding.and_then(|at| self.embeddings.get(at));
             let values = fold.values(at, embedding.map(|embedding| &**embedding as &dyn Embedding));
             out_ids.append_value(ids.value(row));
-            out_seen.append_value(*seen);
+            out_greatest.append_value(fold.state().greatest().0);
             out_values.append_value(encode_values(&values));
         }
         Ok(RecordBatch::try_new(
             schema(),
             vec![
                 Arc::new(out_ids.finish()),
-                Arc::new(out_seen.finish()),
+                Arc::new(out_greatest.finish()),
                 Arc::new(out_values.finish()),
             ],
         )?)

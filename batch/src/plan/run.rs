@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::UInt64Type;
+use arrow::datatypes::{Int64Type, UInt64Type};
 use datafusion::catalog::memory::MemorySourceConfig;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -21,6 +21,7 @@ use datafusion::prelude::SessionConfig;
 use definitions::Lane;
 use fold::Embedding;
 use futures::StreamExt as _;
+use record::EventTime;
 
 use super::feed::{self, Feed};
 use super::scan::{Scan, ScanExec, ScanReport};
@@ -53,9 +54,9 @@ pub struct Engine {
     _spill: Option<Arc<Spill>>,
 }
 
-/// One entry per spine row, in its order: whether the entity had any event, and the canonical bytes of
-/// its values.
-pub type Values = Vec<(bool, Box<[u8]>)>;
+/// One entry per spine row, in its order: the greatest effective time of the entity's events
+/// ([`EventTime::MIN`] where there is none), and the canonical bytes of its values.
+pub type Values = Vec<(EventTime, Box<[u8]>)>;
 
 impl Default for EngineSettings {
     fn default() -> Self {
@@ -106,16 +107,18 @@ impl Engine {
         inputs.push(MemorySourceConfig::try_new_exec(&[batches], feed.schema.clone(), None)?);
         let sorted = self.by_key(UnionExec::try_new(inputs)?, &feed)?;
         let fold: Arc<dyn ExecutionPlan> = Arc::new(FoldExec::new(feed, embeddings, sorted));
-        let mut values: Values = vec![(false, Box::default()); spine.len()];
+        let mut values: Values = vec![(EventTime::MIN, Box::default()); spine.len()];
         let partitions = (0..self.cores).map(|n| fold.execute(n, Arc::clone(&self.context)));
         let streams = partitions.collect::<Result<Vec<_>, _>>()?;
         let mut batches = futures::stream::select_all(streams);
         while let Some(batch) = batches.next().await {
             let batch = batch.map_err(Error::from_plan)?;
             let ids = batch.column(0).as_primitive::<UInt64Type>();
-            let (seen, bytes) = (batch.column(1).as_boolean(), batch.column(2).as_binary::<i32>());
+            let greatest = batch.column(1).as_primitive::<Int64Type>();
+            let bytes = batch.column(2).as_binary::<i32>();
             for row in 0..batch.num_rows() {
-                values[ids.value(row) as usize] = (seen.value(row), bytes.value(row).into());
+                let value = (EventTime(greatest.value(row)), bytes.value(row).into());
+                values[ids.value(row) as usize] = value;
             }
         }
         debug_assert_eq!(fold.schema(), fold_exec::schema());

@@ -264,11 +264,24 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 1000)]
         requests: usize,
     },
-    /// The updater on an embedded pair of its own, with commits unsynced and synced
+    /// The updater on a log and a store of its own: the embedded pair, or Kafka and Redis beside what each of
+    /// them can do alone
     Update {
-        /// Events
+        /// Events that are drained
         #[arg(long, default_value_t = 200_000)]
         events: usize,
+        /// Redis' own `redis-benchmark`, to be run as well (on Kafka and Redis only)
+        #[arg(long, value_name = "PROGRAM")]
+        redis_benchmark: Option<PathBuf>,
+    },
+    /// What visitors' states take of Redis' memory
+    Memory {
+        /// Visitors
+        #[arg(long, default_value_t = 100_000)]
+        visitors: usize,
+        /// Events of a visitor, on average
+        #[arg(long, default_value_t = 16)]
+        events_each: usize,
     },
 }
 

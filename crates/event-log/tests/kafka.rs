@@ -14,6 +14,8 @@ mod groups;
 mod harness;
 #[path = "kafka/identity.rs"]
 mod identity;
+#[path = "kafka/raw.rs"]
+mod raw;
 #[path = "kafka/topics.rs"]
 mod topics;
 #[path = "kafka/transactions.rs"]

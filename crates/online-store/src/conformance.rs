@@ -8,6 +8,7 @@ pub mod commit;
 pub mod durability;
 mod helpers;
 pub mod isolation;
+pub mod page;
 pub mod read;
 pub mod scan;
 
@@ -49,6 +50,8 @@ macro_rules! online_store_conformance {
                 reads_see_one_commit, derived_reads_see_one_commit;
             scan: a_scan_shows_every_state_once, an_empty_scan_has_no_head,
                 racing_scans_see_one_commit_or_say_so;
+            page: a_walk_shows_every_state, an_empty_walk_has_no_head,
+                a_walk_goes_on_while_states_come_and_go;
             isolation: lanes_and_partitions_are_apart, lanes_lists_what_has_a_head,
                 removal_takes_one_lane_whole, a_removed_lane_can_come_back;
             durability: commits_and_owners_survive_reopening, removals_survive_reopening;

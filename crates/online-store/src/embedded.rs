@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use fjall::Keyspace;
 use record::{LaneId, Partition};
 
-use crate::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
+use crate::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
 use layout::Kind;
 
 /// Locks that the (lane, partition)s share.
@@ -132,6 +132,17 @@ impl OnlineStore for Embedded {
         visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
     ) -> Result<Option<StoredHead>, Error> {
         self.inner.scan(lane, partition, visit).await
+    }
+
+    async fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error> {
+        let from = from.to_vec();
+        self.blocking(move |inner| inner.page(lane, partition, &from, keys)).await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneId>, Error> {

@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use record::{LaneId, Offset, Partition};
 
 pub use crate::embedded::{Embedded, Settings};
-pub use crate::redis::{Redis, Settings as RedisSettings, SettingsError as RedisSettingsError};
+pub use crate::redis::{
+    Memory, PlainSets, Redis, Settings as RedisSettings, SettingsError as RedisSettingsError,
+};
 
 /// The largest key that any store takes, in bytes. An adapter refuses more by itself, so that what
 /// went into one store goes into the other; so for [`VALUE_BYTES_MAX`].
@@ -79,6 +81,17 @@ pub struct Snapshot {
     pub head: Option<StoredHead>,
     /// One per key asked for, in order.
     pub values: Vec<Option<Vec<u8>>>,
+}
+
+/// Some states of a (lane, partition), with the head that they belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The head; `None`: nothing was ever committed, and there are no states.
+    pub head: Option<StoredHead>,
+    /// Keys and their states.
+    pub states: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where the next page begins; `None`: this was the last one.
+    pub next: Option<Vec<u8>>,
 }
 
 /// Why the store could not do it.
@@ -174,6 +187,18 @@ pub trait OnlineStore: Send + Sync {
         partition: Partition,
         visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
     ) -> Result<Option<StoredHead>, Error>;
+
+    /// Some states of a (lane, partition), about `keys` of them, from where the page before says; the first
+    /// page is `from` nothing. The pages of a walk may belong to different heads. A state that is there from its
+    /// first page to its last is shown at least once, as long as the same server answers; any other may be
+    /// shown or not.
+    async fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error>;
 
     /// Lanes that have a head in any partition.
     async fn lanes(&self) -> Result<Vec<LaneId>, Error>;

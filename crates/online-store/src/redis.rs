@@ -55,6 +55,7 @@ mod lanes;
 mod layout;
 mod link;
 mod nodes;
+mod raw;
 mod read;
 mod settings;
 
@@ -63,11 +64,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use record::{LaneId, Partition};
 
-use crate::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
+use crate::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
 use connection::Target;
 use functions::Functions;
 use layout::Kind;
 use link::Link;
+pub use raw::{Memory, PlainSets};
 pub use settings::{Settings, SettingsError};
 
 /// The store in Redis. Cheap to clone.
@@ -146,6 +148,16 @@ impl OnlineStore for Redis {
         visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
     ) -> Result<Option<StoredHead>, Error> {
         self.scan(lane, partition, visit).await
+    }
+
+    async fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error> {
+        self.page(lane, partition, from, keys).await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneId>, Error> {

@@ -22,6 +22,8 @@ mod outage;
 mod proxy;
 #[path = "redis/random.rs"]
 mod random;
+#[path = "redis/raw.rs"]
+mod raw;
 #[path = "redis/refusals.rs"]
 mod refusals;
 #[path = "redis/rewind.rs"]

@@ -53,6 +53,10 @@ counters! {
     states_read,
     /// States written to the store.
     states_written,
+    /// Bytes of them and of their keys.
+    state_bytes_written,
+    /// States removed, because nobody can see anything of them any more.
+    states_swept,
     /// Interest vectors written to the store.
     vectors_written,
     /// Late records written to their topic, by lane; a replay writes them again, under the same id.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candidates::joined_row::ITEM_ENTITY;
 use definitions::Lane;
 use event_log::Topic;
-use fold::{Changes, Head, LanePartition, Prepared};
+use fold::{Changes, Head, LanePartition, Prepared, StateKey};
 use online_store::{Commit, Outcome, OwnerToken, StoredHead};
 use record::{Offset, Partition, Record};
 
@@ -13,6 +13,7 @@ use super::context::Context;
 use super::published::{Published, States};
 use super::retry::retry;
 use super::side_topics::SideRecords;
+use super::sweep::Sweep;
 use super::{Error, counters, interest};
 use crate::busy::busy;
 
@@ -34,6 +35,7 @@ pub(super) struct LaneTask {
     stored: Option<Offset>,
     /// Replays since the last commit.
     replays: u32,
+    sweep: Sweep,
 }
 
 /// What became of a batch in a lane.
@@ -65,6 +67,7 @@ impl LaneTask {
             partition,
             topic,
             owner,
+            sweep: Sweep::new(head.is_some()),
             stored: head.map(|head| head.next),
             replays: 0,
         })
@@ -139,14 +142,19 @@ impl LaneTask {
         Ok(true)
     }
 
-    async fn commit(&mut self, context: &Context, changes: Changes) -> Result<Step, Error> {
+    async fn commit(&mut self, context: &Context, mut changes: Changes) -> Result<Step, Error> {
+        let written = changes.states.len();
+        let swept = self.sweep.add_to(&mut changes);
         let embeddings = context.shared.embeddings();
         let derived = interest::derived(&self.lane, self.fold.plan(), &changes, &embeddings)
             .map_err(|error| self.damaged(error))?;
         let cells = &context.shared.counters;
         let vectors = derived.iter().filter(|(_, vector)| vector.is_some()).count();
         let head = changes.head;
-        let written = changes.states.len();
+        let bytes = |(key, state): &(StateKey, Option<Vec<u8>>)| {
+            state.as_ref().map_or(0, |state| key.as_bytes().len() + state.len())
+        };
+        let written_bytes = changes.states.iter().map(bytes).sum();
         // Copied only where somebody may follow; else the commit takes them.
         let published: Option<Arc<[_]>> =
             (self.lane.entity == ITEM_ENTITY).then(|| changes.states.clone().into());
@@ -172,12 +180,31 @@ impl LaneTask {
         }
         counters::add(&cells.commits, 1);
         counters::add(&cells.states_written, written);
+        counters::add(&cells.state_bytes_written, written_bytes);
+        counters::add(&cells.states_swept, swept);
         counters::add(&cells.vectors_written, vectors);
         let previous = self.stored.replace(head.next);
         self.replays = 0;
         self.tell(context, previous, head, published);
         self.fold.evict(context.memory_bytes_each);
+        self.look_for_silent_keys(context).await?;
         Ok(Step::Covered)
+    }
+
+    /// Reads a page of the states, where there may be some to sweep.
+    async fn look_for_silent_keys(&mut self, context: &Context) -> Result<(), Error> {
+        let watermark = self.fold.head().watermark;
+        let Some(from) = self.sweep.next_page(&self.lane, watermark) else { return Ok(()) };
+        let (from, keys) = (from.to_vec(), context.settings.sweep_keys);
+        let page = retry(context, "looking for keys to sweep", || {
+            context.store.page(self.lane.id, self.partition, &from, keys)
+        })
+        .await?;
+        // If the store has moved, the next commit finds out; this page is of no use then.
+        if page.head.as_ref().map(|head| head.next) != self.stored {
+            return Ok(());
+        }
+        self.sweep.take(&self.lane, page, watermark).map_err(|error| self.damaged(error))
     }
 
     /// Tells the handles and the followers of what was committed.
@@ -213,6 +240,7 @@ impl LaneTask {
         let (had, stored) = (self.stored.map(|at| at.0), head.as_ref().map(|head| head.next.0));
         tracing::warn!(%lane, %partition, had, stored, "the store moved: replaying");
         self.stored = head.as_ref().map(|head| head.next);
+        self.sweep = Sweep::new(self.stored.is_some());
         let start = head.unwrap_or_else(|| Head::start(self.topic.log));
         self.fold = LanePartition::new(Arc::clone(&self.lane), partition, start);
         if self.replays > 1 {

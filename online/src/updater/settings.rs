@@ -39,6 +39,8 @@ pub struct Settings {
     /// How long a partition is left alone that another updater has claimed, in milliseconds, before it is
     /// claimed again if the group still says that it is ours: longer than the group takes to say otherwise.
     pub settle_ms: u64,
+    /// States looked at after a commit, while those are looked for that nobody can see any more.
+    pub sweep_keys: usize,
     /// Topic that late records are written to.
     pub late_topic: String,
     /// Topic that dead letters are written to.
@@ -60,6 +62,7 @@ impl Default for Settings {
             stall_limit_ms: 60_000,
             release_limit_ms: 10_000,
             settle_ms: 5_000,
+            sweep_keys: 256,
             late_topic: "late".to_owned(),
             dead_letter_topic: "dead-letter".to_owned(),
         }
@@ -83,6 +86,7 @@ impl Settings {
             ("stall_limit_ms", self.stall_limit_ms),
             ("release_limit_ms", self.release_limit_ms),
             ("settle_ms", self.settle_ms),
+            ("sweep_keys", self.sweep_keys as u64),
         ];
         for (key, value) in at_least_one {
             if value == 0 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event_log::{Appended, Bounds, Change, EventLog, Membership, NewRecord, Reader, Share, Topic};
-use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
+use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
 use record::{LaneId, Offset, Partition};
 
 /// What a port does with the calls that a test is about.
@@ -84,6 +84,16 @@ impl OnlineStore for Store {
         visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
     ) -> Result<Option<StoredHead>, Error> {
         self.inner.scan(lane, partition, visit).await
+    }
+
+    async fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error> {
+        self.inner.page(lane, partition, from, keys).await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneId>, Error> {

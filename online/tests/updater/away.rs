@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use event_log::{Appended, Bounds, EventLog, Membership, NewRecord, Reader, Topic};
 use online::updater::{self, Updater};
-use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
+use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
 use record::{LaneId, Offset, Partition};
 use runtime::shutdown::Shutdown;
 
@@ -158,6 +158,16 @@ impl OnlineStore for Away<dyn OnlineStore> {
         visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
     ) -> Result<Option<StoredHead>, Error> {
         self.inner.scan(lane, partition, visit).await
+    }
+
+    async fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error> {
+        self.inner.page(lane, partition, from, keys).await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneId>, Error> {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
+use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use record::{LaneId, Partition};
@@ -141,6 +141,16 @@ impl OnlineStore for Faulty {
             true => Err(Error::Moved { lane, partition }),
             false => Ok(scanned),
         }
+    }
+
+    async fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error> {
+        self.inner.page(lane, partition, from, keys).await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneId>, Error> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Snapshot, StoredHead};
+use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
 use record::{LaneId, Partition};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -84,6 +84,16 @@ impl OnlineStore for Gated {
         visit: &mut (dyn for<'k, 'v> FnMut(&'k [u8], &'v [u8]) + Send),
     ) -> Result<Option<StoredHead>, Error> {
         self.inner.scan(lane, partition, visit).await
+    }
+
+    async fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error> {
+        self.inner.page(lane, partition, from, keys).await
     }
 
     async fn lanes(&self) -> Result<Vec<LaneId>, Error> {

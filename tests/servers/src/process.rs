@@ -68,7 +68,11 @@ impl Process {
 }
 
 impl Drop for Process {
+    #[expect(clippy::print_stderr, reason = "a test that fails is told of by printing")]
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{} said last:\n{}", self.log.display(), self.last_words());
+        }
         // Gone already is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();

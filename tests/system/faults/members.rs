@@ -82,17 +82,41 @@ impl Crew<'_> {
     }
 
     /// Waits until every partition of every lane goes on from where it is now.
-    fn go_on(&self) -> Duration {
+    fn go_on(&mut self) -> Duration {
         let mut before = None;
         until("positions", || {
+            self.all_run();
             before = self.store.positions();
             before.is_some()
         });
         let before = before.expect("just looked");
         until("every partition goes on", || {
+            self.all_run();
             let past = |now: &Vec<u64>| now.iter().zip(&before).all(|(now, before)| now > before);
             self.store.positions().as_ref().is_some_and(past)
         })
+    }
+
+    /// Notes how long it took until all of it went on.
+    fn stand(&mut self) {
+        let time = self.go_on();
+        self.stood.add(time);
+    }
+
+    /// Nobody starts a member again, so one that ends by itself has failed.
+    fn all_run(&mut self) {
+        let ended = |(running, log): &mut (Running, String)| {
+            running.0.try_wait().unwrap().map(|ended| (ended, log.clone()))
+        };
+        if let Some((ended, log)) = self.processes.iter_mut().find_map(ended) {
+            panic!("{log} ended by itself ({ended}):\n{}", self.last_lines(&log));
+        }
+    }
+
+    fn last_lines(&self, log: &str) -> String {
+        let log = self.log(log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
     fn log(&self, name: &str) -> String {
@@ -111,6 +135,7 @@ impl Crew<'_> {
     fn part(&mut self, way: Way) {
         let mut busy = Vec::new();
         until("work for somebody", || {
+            self.all_run();
             let log = |at: &usize| self.log(&self.processes[*at].1);
             busy = (0..self.processes.len()).filter(|at| has_clicks(&log(at))).collect();
             !busy.is_empty()
@@ -120,16 +145,16 @@ impl Crew<'_> {
         match way {
             Way::Leave => {
                 self.end(running, &log);
-                self.stood.add(self.go_on());
+                self.stand();
             }
             Way::Kill => {
                 running.kill();
-                self.stood.add(self.go_on());
+                self.stand();
             }
             Way::Stop => {
                 let start = Instant::now();
                 signal(&running, "STOP");
-                self.stood.add(self.go_on());
+                self.stand();
                 // Its last share may have gone just before.
                 std::thread::sleep(STANDSTILL_MIN.saturating_sub(start.elapsed()));
                 signal(&running, "CONT");
@@ -145,11 +170,7 @@ impl Crew<'_> {
 
     /// Asks it to end, which no fence may keep it from doing well.
     fn end(&mut self, mut running: Running, log: &str) {
-        let said = |what: &str| {
-            let log = self.log(log);
-            let lines: Vec<&str> = log.lines().collect();
-            format!("{what}:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
-        };
+        let said = |what: &str| format!("{what}:\n{}", self.last_lines(log));
         assert!(running.0.try_wait().unwrap().is_none(), "{}", said("it ended by itself"));
         signal(&running, "TERM");
         let ended = running.0.wait().unwrap();
@@ -223,7 +244,7 @@ fn updaters_come_and_go_and_nothing_is_lost_or_doubled() {
         println!("round {round}: {ways:?}, {:?}", crew.counted);
     }
     let events = feeder.stop();
-    until_covered(&store, &kafka.bootstrap(), || {});
+    until_covered(&store, &kafka.bootstrap(), || crew.all_run());
     let (last, name) = crew.processes.pop().unwrap();
     crew.end(last, &name);
     let Crew { started, counted, stood, .. } = crew;

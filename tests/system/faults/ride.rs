@@ -30,11 +30,11 @@ pub(super) fn path_of(name: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-pub(super) fn kafka() -> Kafka {
+pub(crate) fn kafka() -> Kafka {
     Kafka::start(&path_of("SERVERS_KAFKA_LIBS"))
 }
 
-pub(super) fn redis_server() -> PathBuf {
+pub(crate) fn redis_server() -> PathBuf {
     path_of("SERVERS_REDIS_SERVER")
 }
 

@@ -1,20 +1,21 @@
 //! `twofold bench`: speed, one JSON object a line.
 
+mod memory;
+mod own;
+mod redis_benchmark;
 mod serve;
+mod update;
 
 use std::sync::Arc;
 
 use definitions::decode::Decoder;
 use definitions::{EventBatch, Lane};
-use event_log::NewRecord;
 use fold::workload::{Bench, Workload, single_feature_lanes};
-use online::updater;
 use record::Partition;
 use serde_json::json;
 
 use super::Context;
 use crate::args::BenchCommand;
-use crate::data::{Data, Opening};
 use crate::output;
 
 /// The clickstream's name in the demo's definitions.
@@ -25,13 +26,16 @@ const BATCH: usize = 8192;
 const PASSES: usize = 5;
 /// Batches between two commits.
 const COMMIT_EVERY: usize = 8;
-/// Appended one by one to see how long each takes to become visible.
-const PROBES: usize = 200;
 
 pub(super) async fn run(context: Context, command: BenchCommand) -> anyhow::Result<()> {
     match command {
         BenchCommand::Fold { events } => fold(&context, events),
-        BenchCommand::Update { events } => update(&context, events).await,
+        BenchCommand::Update { events, redis_benchmark } => {
+            update::run(&context, events, redis_benchmark.as_deref()).await
+        }
+        BenchCommand::Memory { visitors, events_each } => {
+            memory::run(&context, visitors, events_each).await
+        }
         BenchCommand::Serve { requests } => serve::run(context, requests).await,
     }
 }
@@ -100,53 +104,4 @@ fn time(context: &Context, lanes: &[Arc<Lane>], batches: &[EventBatch], commits:
         }
     }
     (context.clock.monotonic() - start).as_secs_f64()
-}
-
-/// Twice, in directories of its own: commits as they are (what a power failure takes is computed again),
-/// and each commit synced before it is answered.
-async fn update(context: &Context, events: usize) -> anyhow::Result<()> {
-    for (suffix, durable_commits) in [("", false), ("-durable", true)] {
-        let directory = context.settings.data.join("tmp").join("bench-update");
-        if directory.exists() {
-            std::fs::remove_dir_all(&directory)?;
-        }
-        let opening = Opening { durable_commits, ..Opening::default() };
-        let data = Data::open(&directory, opening, context.clock.clone())?;
-        let measured = update_in(context, data, events, suffix).await;
-        std::fs::remove_dir_all(&directory)?;
-        measured?;
-    }
-    Ok(())
-}
-
-async fn update_in(
-    context: &Context,
-    data: Data,
-    events: usize,
-    suffix: &str,
-) -> anyhow::Result<()> {
-    let definitions = context.definitions()?;
-    data.create_topics(&definitions, &context.settings).await?;
-    let settings = fold::workload::Settings::default();
-    let mut workload = Workload::new(settings);
-    let mut next = |count| {
-        let records = workload.records(count).into_iter();
-        records.map(|record| NewRecord { key: record.key, value: record.value }).collect()
-    };
-    let load = updater::bench::Load {
-        topic: SOURCE.to_owned(),
-        records: next(events),
-        probes: next(PROBES),
-    };
-    let parts = data.updater(definitions.lanes());
-    let updater = context.settings.updater.clone();
-    let report = updater::bench::bench(updater, parts, &context.clock, load).await?;
-    let tell = |name: &str, value, unit| line("update", &format!("{name}{suffix}"), value, unit);
-    tell("append", report.appended_per_s, "events/s")?;
-    tell("drain", report.events_per_s, "events/s")?;
-    tell("commits", report.counters.commits as f64, "commits")?;
-    tell("visible-p50", report.visible_ms_p50, "ms")?;
-    tell("visible-p99", report.visible_ms_p99, "ms")?;
-    tell("invisible", report.invisible as f64, "events")?;
-    Ok(())
 }

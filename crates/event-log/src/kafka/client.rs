@@ -81,6 +81,11 @@ pub(super) fn member(settings: &Settings) -> ClientConfig {
     config
 }
 
+/// librdkafka's own defaults.
+pub(super) fn bare_consumer(settings: &Settings) -> ClientConfig {
+    of_group(settings)
+}
+
 /// Reads committed records only, and fails where a position is not in the log.
 pub(super) fn consumer(settings: &Settings) -> ClientConfig {
     let mut config = of_group(settings);

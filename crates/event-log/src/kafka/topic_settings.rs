@@ -98,6 +98,24 @@ pub(super) async fn create(
     }
 }
 
+/// Asks the brokers to delete a topic; one that they do not know is as good.
+pub(super) async fn delete(
+    admin: &AdminClient<Context>,
+    settings: &Settings,
+    topic: &str,
+) -> Result<(), Error> {
+    let what = "deleting it";
+    let results = admin
+        .delete_topics(&[topic], &options(settings))
+        .await
+        .map_err(|error| of(topic, what, &error))?;
+    match results.into_iter().next() {
+        Some(Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition))) => Ok(()),
+        Some(Err((_, code))) => Err(unavailable(topic, what, code)),
+        None => Err(unavailable(topic, what, "no answer")),
+    }
+}
+
 /// What is not as it should be.
 pub(super) async fn check(
     admin: &AdminClient<Context>,

@@ -43,6 +43,12 @@ impl StateKey {
         Self(bytes.into())
     }
 
+    /// Whether it is a stream key's: it holds admission, which knows copies by it.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.0.first() == Some(&STREAM)
+    }
+
     /// The entity's key as text, if this key holds features of `lane`.
     #[must_use]
     pub fn entity_key(&self, lane: &Lane) -> Option<&str> {

@@ -3,7 +3,7 @@ use record::{LaneId, Partition};
 
 use super::layout::{self, Kind};
 use super::{Embedded, Inner};
-use crate::{Error, Snapshot, StoredHead};
+use crate::{Error, Page, Snapshot, StoredHead};
 
 /// Up to this many keys are read at once where the caller stands: they are in memory nearly always,
 /// and a change of threads would cost more than they do.
@@ -79,6 +79,35 @@ impl Inner {
             }
         }
         Ok(Some(head))
+    }
+
+    /// In the order of keys: a page begins at the first key that is not before `from`.
+    pub(super) fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error> {
+        let snapshot = self.database.inner().snapshot();
+        let mut page = Page { head: None, states: Vec::new(), next: None };
+        page.head = self.head_at(&snapshot, lane, partition)?;
+        if page.head.is_none() {
+            return Ok(page);
+        }
+        let prefix = layout::prefix(Kind::State, lane, partition);
+        for entry in snapshot.range(&self.store, layout::key(&prefix, from)..) {
+            let (key, value) = entry.into_inner().map_err(|error| self.failed(error))?;
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            if page.states.len() == keys.max(1) {
+                page.next = Some(layout::own_key(&key).to_vec());
+                break;
+            }
+            page.states.push((layout::own_key(&key).to_vec(), value.to_vec()));
+        }
+        Ok(page)
     }
 
     pub(super) fn lanes(&self) -> Result<Vec<LaneId>, Error> {

@@ -164,7 +164,10 @@ fn too_late() -> RedisError {
     io::Error::new(io::ErrorKind::TimedOut, "no answer in time").into()
 }
 
-fn info(settings: &Settings, (host, port): &(String, u16)) -> RedisResult<ConnectionInfo> {
+pub(super) fn info(
+    settings: &Settings,
+    (host, port): &(String, u16),
+) -> RedisResult<ConnectionInfo> {
     let scheme = if settings.tls { "rediss" } else { "redis" };
     let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let mut user = RedisConnectionInfo::default().set_db(settings.database);

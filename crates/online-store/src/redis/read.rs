@@ -4,10 +4,12 @@ use record::{LaneId, Partition};
 use super::Redis;
 use super::connection::Target;
 use super::layout::{self, Kind};
-use crate::{Error, Snapshot, StoredHead};
+use crate::{Error, Page, Snapshot, StoredHead};
 
 /// About so many fields are visited by one call of a scan.
 const SCAN_SLICE: usize = 1_000;
+/// Cursor of the first page, and of the one after the last.
+const FIRST: &[u8] = b"0";
 
 impl Redis {
     /// One `HMGET`: head and values lie in one hash, so no script and no transaction is needed for
@@ -47,50 +49,76 @@ impl Redis {
     ) -> Result<Option<StoredHead>, Error> {
         let key = self.key(lane, partition);
         let mut first: Option<(Option<StoredHead>, Vec<u8>)> = None;
-        let mut cursor = b"0".to_vec();
+        let mut cursor = FIRST.to_vec();
         loop {
-            let mut command = Cmd::new();
-            command.arg("FCALL_RO").arg(&self.functions.scan).arg(1).arg(&key);
-            command.arg(&cursor).arg(SCAN_SLICE);
-            let answer = self.reads.call(Target::Key(key.clone()), command).await?;
-            let page = Page::of(&key, answer)?;
+            let page = self.page_of_scan(&key, &cursor, SCAN_SLICE).await?;
             let (head, version) = first.get_or_insert((page.head, page.version.clone()));
             if *version != page.version {
                 return Err(Error::Moved { lane, partition });
             }
-            let mut states = page.states.into_iter();
-            while let (Some(state), Some(value)) = (states.next(), states.next()) {
-                let state = layout::bytes(&key, state)?.unwrap_or_default();
-                let value = layout::bytes(&key, value)?.unwrap_or_default();
-                if head.is_some() {
-                    visit(&state, &value);
-                }
+            if head.is_some() {
+                page.states.iter().for_each(|(state, value)| visit(state, value));
             }
-            if page.cursor == b"0" {
+            if page.cursor == FIRST {
                 return Ok(first.and_then(|(head, _)| head));
             }
             cursor = page.cursor;
         }
     }
+
+    /// One call: what it does not show, because a commit came in between, a later walk does.
+    pub(super) async fn page(
+        &self,
+        lane: LaneId,
+        partition: Partition,
+        from: &[u8],
+        keys: usize,
+    ) -> Result<Page, Error> {
+        let key = self.key(lane, partition);
+        let cursor = if from.is_empty() { FIRST } else { from };
+        let page = self.page_of_scan(&key, cursor, keys.max(1)).await?;
+        let states = if page.head.is_some() { page.states } else { Vec::new() };
+        let next = (page.cursor != FIRST).then_some(page.cursor);
+        Ok(Page { head: page.head, states, next })
+    }
+
+    async fn page_of_scan(
+        &self,
+        key: &str,
+        cursor: &[u8],
+        keys: usize,
+    ) -> Result<PageOfScan, Error> {
+        let mut command = Cmd::new();
+        command.arg("FCALL_RO").arg(&self.functions.scan).arg(1).arg(key).arg(cursor).arg(keys);
+        let answer = self.reads.call(Target::Key(key.to_owned()), command).await?;
+        PageOfScan::of(key, answer)
+    }
 }
 
-struct Page {
+/// What the function `scan` returns.
+struct PageOfScan {
     head: Option<StoredHead>,
     version: Vec<u8>,
     cursor: Vec<u8>,
-    states: Vec<Value>,
+    states: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-impl Page {
+impl PageOfScan {
     fn of(key: &str, answer: Value) -> Result<Self, Error> {
         let unknown = |answer| layout::damaged(key, &format!("a scan returned {answer:?}"));
         let parts = answer.into_sequence().map_err(unknown)?;
         let parts: [Value; 4] = parts.try_into().map_err(|parts| unknown(Value::Array(parts)))?;
-        let [head, Value::BulkString(version), Value::BulkString(cursor), Value::Array(states)] =
+        let [head, Value::BulkString(version), Value::BulkString(cursor), Value::Array(found)] =
             parts
         else {
             return Err(layout::damaged(key, "a scan returned other types than expected"));
         };
+        let mut states = Vec::with_capacity(found.len() / 2);
+        let mut found = found.into_iter();
+        while let (Some(state), Some(value)) = (found.next(), found.next()) {
+            let state = layout::bytes(key, state)?.unwrap_or_default();
+            states.push((state, layout::bytes(key, value)?.unwrap_or_default()));
+        }
         Ok(Self { head: layout::decode(key, head)?, version, cursor, states })
     }
 }

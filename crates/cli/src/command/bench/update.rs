@@ -1,0 +1,260 @@
+//! `twofold bench update`: how fast the updater is, and how soon events are visible at half of that.
+//!
+//! On Kafka and Redis the raw limits are measured in the same run, with the same records:
+//!
+//! - `raw-kafka`: a bare consumer of librdkafka reads the topic from its beginning, records a second;
+//! - `raw-redis-pipeline`: a client in this process sends as many `SET`s as the drain has written states, as
+//!   many a pipeline as a commit has written on average, of as many bytes (key and value) and keys, a
+//!   connection a partition; `raw-redis-benchmark`: Redis' own program does the same, where it is named;
+//! - `raw-redis`: the faster of these two in records a second, which is `SET`s a second × records drained ÷
+//!   states written, since a commit writes each state that its records changed once;
+//! - `share`: `drain` ÷ the smaller of `raw-kafka` and `raw-redis`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use batch::Archive;
+use event_log::{EventLog, Kafka, NewRecord};
+use fold::workload::Workload;
+use online::updater::bench::{Drained, Paced, drain, paced};
+use online::updater::{self, Parts};
+use online_store::{OnlineStore, PlainSets, Redis, RedisSettings};
+use record::Partition;
+use runtime::entropy::Entropy;
+use runtime::exit::{Code, With};
+use runtime::shutdown;
+
+use super::own::Own;
+use super::{Context, SOURCE, line, redis_benchmark};
+use crate::data::{Data, Opening};
+use crate::settings::{EMBEDDED, Settings};
+
+/// How long events are offered at half of the drained rate.
+const OFFERED_S: f64 = 5.0;
+
+pub(super) async fn run(
+    context: &Context,
+    events: usize,
+    program: Option<&Path>,
+) -> anyhow::Result<()> {
+    let settings = &context.settings;
+    let refuse = |why: &str| Err(anyhow::anyhow!("{why}")).exit(Code::Configuration);
+    if events == 0 {
+        return refuse("--events 0 measures nothing: give at least 1");
+    }
+    match (settings.log == EMBEDDED, settings.store == EMBEDDED) {
+        (true, true) if program.is_some() => {
+            refuse("--redis-benchmark is for --log kafka://… with --store redis://…")
+        }
+        (true, true) => embedded(context, events).await,
+        (false, false) => on_servers(context, events, program).await,
+        _ => refuse(
+            "bench update measures the embedded pair, or Kafka with Redis: give both --log kafka://… and \
+             --store redis://…, or neither",
+        ),
+    }
+}
+
+/// What is measured: lanes on a log and a store that nobody else works on.
+struct Pair {
+    parts: Parts,
+    topic: String,
+    settings: updater::Settings,
+}
+
+impl Pair {
+    async fn drain(
+        &self,
+        context: &Context,
+        workload: &mut Workload,
+        events: usize,
+        suffix: &str,
+    ) -> anyhow::Result<Drained> {
+        let (settings, parts) = (self.settings.clone(), self.parts.clone());
+        let records = new_records(workload, events);
+        let drained = drain(settings, parts, &context.clock, &self.topic, records).await?;
+        tell(&format!("append{suffix}"), drained.appended_per_s, "events/s")?;
+        tell(&format!("drain{suffix}"), drained.events_per_s, "events/s")?;
+        tell(&format!("commits{suffix}"), drained.counters.commits as f64, "commits")?;
+        Ok(drained)
+    }
+
+    /// Events at half of a rate.
+    async fn visible(
+        &self,
+        context: &Context,
+        workload: &mut Workload,
+        drained: &Drained,
+        suffix: &str,
+    ) -> anyhow::Result<()> {
+        let per_second = drained.events_per_s / 2.0;
+        let records = new_records(workload, (per_second * OFFERED_S).ceil() as usize);
+        let load = Paced { topic: self.topic.clone(), records, per_second };
+        let (settings, parts) = (self.settings.clone(), self.parts.clone());
+        let visible = paced(settings, parts, &context.clock, load).await?;
+        tell(&format!("load{suffix}"), per_second, "events/s")?;
+        tell(&format!("visible-p50{suffix}"), visible.ms_p50, "ms")?;
+        tell(&format!("visible-p99{suffix}"), visible.ms_p99, "ms")?;
+        tell(&format!("visible-max{suffix}"), visible.ms_max, "ms")?;
+        tell(&format!("invisible{suffix}"), visible.invisible as f64, "events")
+    }
+}
+
+/// Twice, in directories of its own: commits as they are (what a power failure takes is computed again),
+/// and each commit synced before it is answered.
+async fn embedded(context: &Context, events: usize) -> anyhow::Result<()> {
+    for (suffix, durable_commits) in [("", false), ("-durable", true)] {
+        let directory = context.settings.data.join("tmp").join("bench-update");
+        if directory.exists() {
+            std::fs::remove_dir_all(&directory)?;
+        }
+        let opening = Opening { durable_commits, ..Opening::default() };
+        let data = Data::open(&directory, opening, context.clock.clone())?;
+        let measured = embedded_in(context, data, events, suffix).await;
+        std::fs::remove_dir_all(&directory)?;
+        measured?;
+    }
+    Ok(())
+}
+
+async fn embedded_in(
+    context: &Context,
+    data: Data,
+    events: usize,
+    suffix: &str,
+) -> anyhow::Result<()> {
+    let definitions = context.definitions()?;
+    data.create_topics(&definitions, &context.settings).await?;
+    let source = definitions.sources.iter().find(|source| source.name == SOURCE);
+    let source =
+        source.ok_or_else(|| anyhow::anyhow!("the definitions have no source {SOURCE}"))?;
+    let parts = data.updater(definitions.lanes());
+    let settings = context.settings.updater.clone();
+    let pair = Pair { parts, topic: source.topic.clone(), settings };
+    let mut workload = Workload::new(fold::workload::Settings::default());
+    let drained = pair.drain(context, &mut workload, events, suffix).await?;
+    pair.visible(context, &mut workload, &drained, suffix).await
+}
+
+/// On topics and keys of its own, which are removed however it ends.
+async fn on_servers(
+    context: &Context,
+    events: usize,
+    program: Option<&Path>,
+) -> anyhow::Result<()> {
+    let of_store = RedisSettings::from_url(&context.settings.store).exit(Code::Configuration)?;
+    if of_store.cluster {
+        return Err(anyhow::anyhow!(
+            "bench update measures one Redis server beside its own pipelines, no cluster: give --store redis://…"
+        ))
+        .exit(Code::Configuration);
+    }
+    if program.is_some() {
+        redis_benchmark::check(&of_store)?;
+    }
+    let entropy = Entropy::system();
+    let own = Own::new(&entropy);
+    let settings = own.settings(&context.settings);
+    let definitions = context.definitions()?;
+    let lanes = own.lanes(&definitions);
+    anyhow::ensure!(!lanes.is_empty(), "the definitions have no lane of a source {SOURCE}");
+    let kafka = Own::kafka(&settings)?;
+    let redis = own.redis(&settings.store).await?;
+    let shutdown = shutdown::on_signal()?;
+    let archive = Archive::new(settings.data.join("tmp").join("bench-update-has-none"));
+    let data = Data {
+        log: Arc::clone(&kafka) as Arc<dyn EventLog>,
+        store: Arc::new(redis.clone()),
+        kafka: Some(Arc::clone(&kafka)),
+        archive,
+        database: None,
+        entropy,
+    };
+    let pair = Pair {
+        parts: data.updater(lanes.clone()),
+        topic: lanes[0].source.topic.clone(),
+        settings: settings.updater.clone(),
+    };
+    let servers =
+        Servers { kafka: &kafka, redis: &redis, of_store: &of_store, settings: &settings };
+    let measured = shutdown.unless(servers.measure(context, &pair, events, program)).await;
+    let topics = Own::delete_topics(&kafka, &settings, &lanes).await;
+    let states = Own::remove_lanes(&redis, &lanes).await;
+    let plain = redis.remove_plain().await;
+    measured.unwrap_or_else(|| Err(anyhow::anyhow!("stopped before it was done")))?;
+    topics.and(states)?;
+    plain?;
+    Ok(())
+}
+
+struct Servers<'a> {
+    kafka: &'a Kafka,
+    redis: &'a Redis,
+    of_store: &'a RedisSettings,
+    settings: &'a Settings,
+}
+
+impl Servers<'_> {
+    async fn measure(
+        &self,
+        context: &Context,
+        pair: &Pair,
+        events: usize,
+        program: Option<&Path>,
+    ) -> anyhow::Result<()> {
+        self.kafka.create(&pair.topic, self.settings.partitions).await?;
+        let mut workload = Workload::new(fold::workload::Settings::default());
+        let drained = pair.drain(context, &mut workload, events, "").await?;
+        let raw = self.kafka.read_raw(&pair.topic).await?;
+        let kafka_per_s = raw.records as f64 / raw.took.as_secs_f64().max(1e-9);
+        tell("raw-kafka", kafka_per_s, "records/s")?;
+        let load = self.plain_sets(pair, &drained).await?;
+        tell("state", load.bytes as f64, "bytes/state")?;
+        let states_each = drained.counters.states_written as f64 / events as f64;
+        tell("states-each", states_each, "states/event")?;
+        let took = self.redis.set_plain(load).await?;
+        let mut sets_per_s = load.sets as f64 / took.as_secs_f64().max(1e-9);
+        tell("raw-redis-pipeline", sets_per_s, "SET/s")?;
+        self.redis.remove_plain().await?;
+        if let Some(program) = program {
+            let prefix = self.redis.plain_prefix();
+            let command = redis_benchmark::command(program, self.of_store, &prefix, load);
+            let theirs_per_s = redis_benchmark::run(command).await?;
+            tell("raw-redis-benchmark", theirs_per_s, "SET/s")?;
+            sets_per_s = sets_per_s.max(theirs_per_s);
+            self.redis.remove_plain().await?;
+        }
+        let redis_per_s = sets_per_s / states_each;
+        tell("raw-redis", redis_per_s, "records/s")?;
+        tell("share", drained.events_per_s / kafka_per_s.min(redis_per_s), "of the slower limit")?;
+        pair.visible(context, &mut workload, &drained, "").await
+    }
+
+    /// `SET`s that are to a server what the drain's states were.
+    async fn plain_sets(&self, pair: &Pair, drained: &Drained) -> anyhow::Result<PlainSets> {
+        let mut keys = 0;
+        for lane in &pair.parts.lanes {
+            for partition in (0..self.settings.partitions).map(Partition) {
+                self.redis.scan(lane.id, partition, &mut |_, _| keys += 1).await?;
+            }
+        }
+        let counted = drained.counters;
+        let each = |total: u64, of: u64| (total as f64 / of.max(1) as f64).round() as usize;
+        Ok(PlainSets {
+            sets: counted.states_written as usize,
+            pipeline: each(counted.states_written, counted.commits).max(1),
+            connections: self.settings.partitions as usize,
+            keys,
+            bytes: each(counted.state_bytes_written, counted.states_written),
+        })
+    }
+}
+
+fn new_records(workload: &mut Workload, count: usize) -> Vec<NewRecord> {
+    let records = workload.records(count).into_iter();
+    records.map(|record| NewRecord { key: record.key, value: record.value }).collect()
+}
+
+fn tell(name: &str, value: f64, unit: &str) -> anyhow::Result<()> {
+    line("update", name, value, unit)
+}

@@ -1,0 +1,243 @@
+//! How soon events are visible that come at a steady rate.
+//!
+//! The rate does not wait for anybody: each event has the moment that it is due at, and its time counts from
+//! there until every lane has committed it, whether or not its append had to wait for earlier ones. Events
+//! that are due in the same tick are appended together when it ends, which their times include.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use event_log::NewRecord;
+use record::{LaneId, Offset, Partition};
+use runtime::clock::Clock;
+use runtime::shutdown::{self, Shutdown};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+
+use super::append;
+use crate::updater::{Error, Handle, Parts, Progress, Settings, Updater};
+
+/// Events that are due within it are appended together.
+const TICK: Duration = Duration::from_millis(2);
+/// Appends that may be under way; more of them wait, and their events' times go on.
+const APPENDS_MAX: usize = 256;
+/// How long after the last append events may become visible.
+const VISIBLE_MAX: Duration = Duration::from_secs(30);
+
+/// Events at a steady rate.
+#[derive(Debug, Clone)]
+pub struct Paced {
+    /// Topic of a source that the lanes fold.
+    pub topic: String,
+    /// What is appended.
+    pub records: Vec<NewRecord>,
+    /// Events a second.
+    pub per_second: f64,
+}
+
+/// How soon they were visible.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Visible {
+    /// From when an event was due until every lane had committed it, in milliseconds: half of the events
+    /// were at least as fast.
+    pub ms_p50: f64,
+    /// The same for 99 of 100.
+    pub ms_p99: f64,
+    /// The slowest.
+    pub ms_max: f64,
+    /// Events that stayed invisible for 30 s; not in the others.
+    pub invisible: u64,
+}
+
+/// An event that was appended.
+struct Offered {
+    due: Duration,
+    partition: Partition,
+    offset: Offset,
+}
+
+/// What one (lane, partition) had covered when.
+type Seen = Vec<(Duration, Offset)>;
+
+/// Starts an updater, waits until it has caught up, offers the events and follows them. Nobody else may work
+/// on these lanes.
+///
+/// # Errors
+/// Whatever log, store or updater say.
+pub async fn paced(
+    settings: Settings,
+    parts: Parts,
+    clock: &Clock,
+    load: Paced,
+) -> Result<Visible, Error> {
+    let (updater, handle) = Updater::open(settings, parts.clone()).await?;
+    let lanes = parts.lanes.iter().filter(|lane| lane.source.topic == load.topic);
+    let lanes: Vec<LaneId> = lanes.map(|lane| lane.id).collect();
+    let (stop, stopped) = shutdown::channel();
+    let mut updating = tokio::spawn(updater.alone().run(stopped));
+    let measuring = measure(&parts, &handle, clock, &lanes, load);
+    let measured = tokio::select! {
+        measured = measuring => measured,
+        ended = &mut updating => return Err(match ended {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) => Error::Panicked("it ended by itself".to_owned()),
+            Err(error) => Error::Panicked(error.to_string()),
+        }),
+    };
+    stop.shut_down();
+    updating.await.unwrap_or_else(|error| Err(Error::Panicked(error.to_string())))?;
+    measured
+}
+
+async fn measure(
+    parts: &Parts,
+    handle: &Handle,
+    clock: &Clock,
+    lanes: &[LaneId],
+    load: Paced,
+) -> Result<Visible, Error> {
+    handle.caught_up().await;
+    let partitions = parts.log.topic(&load.topic).await?.partitions;
+    let (done, over) = shutdown::channel();
+    let mut following: BTreeMap<(LaneId, Partition), JoinHandle<Seen>> = BTreeMap::new();
+    for lane in lanes {
+        for partition in (0..partitions).map(Partition) {
+            let Some(progress) = handle.watch(*lane, partition) else { continue };
+            let follower = follow(progress, clock.clone(), over.clone());
+            following.insert((*lane, partition), tokio::spawn(follower));
+        }
+    }
+    let offered = offer(parts, clock, load).await?;
+    let mut ends: BTreeMap<Partition, Offset> = BTreeMap::new();
+    for event in &offered {
+        let end = ends.entry(event.partition).or_insert(Offset(0));
+        *end = event.offset.next().max(*end);
+    }
+    let ends = ends
+        .iter()
+        .flat_map(|(partition, end)| lanes.iter().map(move |lane| (*lane, *partition, *end)));
+    // Events that are not seen by then are counted below.
+    let _ = handle.wait_for(&ends.collect::<Vec<_>>(), VISIBLE_MAX).await;
+    done.shut_down();
+    let mut seen = BTreeMap::new();
+    for (place, follower) in following {
+        let followed = follower.await.map_err(|error| Error::Panicked(error.to_string()))?;
+        seen.insert(place, followed);
+    }
+    Ok(summary(&offered, lanes, &seen))
+}
+
+/// Notes when a (lane, partition) had covered what, until it is over.
+async fn follow(mut progress: watch::Receiver<Progress>, clock: Clock, over: Shutdown) -> Seen {
+    let mut seen = Seen::new();
+    loop {
+        let changed = over.unless(progress.changed()).await;
+        let next = progress.borrow_and_update().next();
+        if seen.last().is_none_or(|(_, last)| *last < next) {
+            seen.push((clock.monotonic(), next));
+        }
+        if !matches!(changed, Some(Ok(()))) {
+            return seen;
+        }
+    }
+}
+
+/// Appends each tick's events when it ends, without waiting for those before.
+async fn offer(parts: &Parts, clock: &Clock, load: Paced) -> Result<Vec<Offered>, Error> {
+    let count = load.records.len();
+    let each = (load.per_second * TICK.as_secs_f64()).max(1.0);
+    let (mut offered, mut appending) = (Vec::with_capacity(count), JoinSet::new());
+    let mut records = load.records.into_iter();
+    let (start, mut sent) = (clock.monotonic(), 0);
+    let due = |event: usize| start + Duration::from_secs_f64(event as f64 / load.per_second);
+    let mut note = |ended: Result<(usize, Result<Vec<_>, Error>), JoinError>| {
+        let (first, places) = ended.map_err(|error| Error::Panicked(error.to_string()))?;
+        for ((partition, offset), event) in places?.into_iter().zip(first..) {
+            offered.push(Offered { due: due(event), partition, offset });
+        }
+        Ok::<_, Error>(())
+    };
+    for tick in 1u32.. {
+        let until = count.min((each * f64::from(tick)).round() as usize);
+        let share: Vec<NewRecord> = records.by_ref().take(until - sent).collect();
+        tokio::time::sleep(due(until).saturating_sub(clock.monotonic())).await;
+        let (parts, topic, first) = (parts.clone(), load.topic.clone(), sent);
+        appending.spawn(async move { (first, append(&parts, &topic, share).await) });
+        sent = until;
+        while let Some(ended) = appending.try_join_next() {
+            note(ended)?;
+        }
+        while appending.len() >= APPENDS_MAX || sent == count {
+            match appending.join_next().await {
+                Some(ended) => note(ended)?,
+                None => return Ok(offered),
+            }
+        }
+    }
+    Ok(offered)
+}
+
+fn summary(
+    offered: &[Offered],
+    lanes: &[LaneId],
+    seen: &BTreeMap<(LaneId, Partition), Seen>,
+) -> Visible {
+    let (mut times, mut invisible) = (Vec::with_capacity(offered.len()), 0);
+    for event in offered {
+        let covered = |lane: &LaneId| {
+            let seen = seen.get(&(*lane, event.partition))?;
+            let at = seen.partition_point(|(_, next)| *next <= event.offset);
+            seen.get(at).map(|(when, _)| *when)
+        };
+        match lanes.iter().map(covered).collect::<Option<Vec<_>>>() {
+            Some(all) => {
+                let last = all.into_iter().max().unwrap_or(event.due);
+                times.push(last.saturating_sub(event.due));
+            }
+            None => invisible += 1,
+        }
+    }
+    times.sort_unstable();
+    Visible {
+        ms_p50: percentile_ms(&times, 50),
+        ms_p99: percentile_ms(&times, 99),
+        ms_max: percentile_ms(&times, 100),
+        invisible,
+    }
+}
+
+/// The nearest rank: the smallest value that `percent` of the values do not exceed; 0 of none.
+fn percentile_ms(sorted: &[Duration], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).map_or(0.0, |d| d.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_ranks() {
+        let hundred: Vec<_> = (1..=100).map(Duration::from_millis).collect();
+        assert_eq!(percentile_ms(&hundred, 50), 50.0);
+        assert_eq!(percentile_ms(&hundred, 99), 99.0);
+        assert_eq!(percentile_ms(&hundred[..1], 99), 1.0);
+        assert_eq!(percentile_ms(&[], 99), 0.0);
+    }
+
+    #[test]
+    fn an_event_is_visible_when_the_last_lane_has_covered_it_and_late_since_it_was_due() {
+        let ms = Duration::from_millis;
+        let (lanes, at) = ([LaneId([1; 8]), LaneId([2; 8])], Partition(3));
+        let event = |due, offset| Offered { due: ms(due), partition: at, offset: Offset(offset) };
+        let offered = [event(10, 0), event(20, 1), event(30, 2)];
+        let seen = BTreeMap::from([
+            ((lanes[0], at), vec![(ms(11), Offset(1)), (ms(100), Offset(3))]),
+            ((lanes[1], at), vec![(ms(50), Offset(2))]),
+        ]);
+        let visible = summary(&offered, &lanes, &seen);
+        // 50 − 10, 100 − 20, and one that the second lane never covered.
+        let expected = Visible { ms_p50: 40.0, ms_p99: 80.0, ms_max: 80.0, invisible: 1 };
+        assert_eq!(visible, expected);
+    }
+}
