@@ -12,6 +12,7 @@ use embedded::Database;
 use event_log::{EventLog, Kafka};
 use online::updater::Updater;
 use online_store::OnlineStore;
+use runtime::clock::Clock;
 use runtime::entropy::Entropy;
 use runtime::exit::{Code, With};
 
@@ -33,6 +34,7 @@ pub(crate) struct Data {
     /// The embedded database, where log or store lie in one.
     pub(crate) database: Option<Database>,
     pub(crate) entropy: Entropy,
+    pub(crate) clock: Clock,
 }
 
 impl Data {
@@ -84,6 +86,7 @@ impl Data {
             store: Arc::clone(&self.store),
             lanes,
             entropy: self.entropy.clone(),
+            clock: self.clock.clone(),
         }
     }
 }

@@ -69,7 +69,7 @@ impl Data {
                 }
             };
         archive.check(&*log).await?;
-        Ok(Self { log, store, kafka, archive, database, entropy })
+        Ok(Self { log, store, kafka, archive, database, entropy, clock })
     }
 
     /// Opens or creates a directory with the embedded pair; fails naming the owner if another process
@@ -81,7 +81,7 @@ impl Data {
         let store = Arc::new(store(&database, &opening)?);
         let archive = Archive::new(directory.join("archive"));
         let database = Some(database);
-        Ok(Self { log, store, kafka: None, archive, database, entropy })
+        Ok(Self { log, store, kafka: None, archive, database, entropy, clock })
     }
 }
 
