@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use record::{LaneId, Offset, Partition};
 
 pub use crate::embedded::{Embedded, Settings};
-pub use crate::redis::{Redis, Settings as RedisSettings, SettingsError as RedisSettingsError};
+pub use crate::redis::{
+    BreakerState, Breakers, Redis, Settings as RedisSettings, SettingsError as RedisSettingsError,
+};
 
 /// The largest key that any store takes, in bytes. An adapter refuses more by itself, so that what
 /// went into one store goes into the other; so for [`VALUE_BYTES_MAX`].

@@ -68,6 +68,9 @@ use connection::Target;
 use functions::Functions;
 use layout::Kind;
 use link::Link;
+
+pub use breaker::BreakerState;
+pub use link::Breakers;
 pub use settings::{Settings, SettingsError};
 
 /// The store in Redis. Cheap to clone.
@@ -99,6 +102,12 @@ impl Redis {
             store.commits.load_functions(Target::Node(node)).await?;
         }
         Ok(store)
+    }
+
+    /// The breakers of reads and of commits, as they are.
+    #[must_use]
+    pub fn breakers(&self) -> [Breakers; 2] {
+        [self.reads.breakers("reads"), self.commits.breakers("commits")]
     }
 
     fn key(&self, lane: LaneId, partition: Partition) -> String {
