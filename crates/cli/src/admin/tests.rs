@@ -20,7 +20,7 @@ use crate::settings;
 fn context(data: &Path) -> Context {
     let data = data.to_str().unwrap();
     let global = Cli::try_parse_from(["twofold", "--data", data, "status"]).unwrap().global;
-    let settings = settings::load(&global).unwrap().settings;
+    let settings = settings::load(&global, None).unwrap().settings;
     let (clock, output) = (Clock::system(), Output::new(true, true));
     Context { global, settings, output, clock, follower: Follower::Here }
 }
