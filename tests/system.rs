@@ -33,6 +33,8 @@ mod learning;
 mod live;
 #[path = "system/load.rs"]
 mod load;
+#[path = "system/metrics.rs"]
+mod metrics;
 #[path = "system/night.rs"]
 mod night;
 #[path = "system/owner.rs"]

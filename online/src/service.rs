@@ -16,6 +16,7 @@
 //! was at the start, whichever process keeps them.
 
 pub mod bench;
+mod calls;
 mod catalogue;
 mod catch_up;
 mod clip;
@@ -73,6 +74,7 @@ use self::tables::hex;
 use crate::item_table::ItemTable;
 use crate::updater;
 
+pub use self::calls::{Method, Outcome, Tier};
 pub use self::core::MODEL_EXPERIMENT;
 pub use self::metrics::{Latency, Metrics, Snapshot as MetricsSnapshot};
 pub use self::settings::Settings;
@@ -178,6 +180,12 @@ impl Handle {
     #[must_use]
     pub fn concurrency(&self) -> (u32, u32) {
         (self.shedder.running(), self.shedder.limit())
+    }
+
+    /// Whether `Recommend` answers: the lanes have caught up, and there are indexes.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.tables.current().indexes.is_some() && self.waits.borrow().is_none()
     }
 
     /// Waits until the lanes have caught up; for ever where the service ends before. With indexes, it
@@ -355,8 +363,10 @@ fn check_lanes(
     if same { Ok(()) } else { Err(Error::ItemTable) }
 }
 
-/// BLAKE3 over the lanes' ids and the models' hashes, hex.
-fn definitions_hash(definitions: &Definitions, lanes: &[Arc<Lane>]) -> String {
+/// What identifies the definitions as a whole, in each record of topic `served`: BLAKE3 over the lanes' ids and
+/// the models' hashes, lower-case hex.
+#[must_use]
+pub fn definitions_hash(definitions: &Definitions, lanes: &[Arc<Lane>]) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("twofold 2026 definitions v1");
     lanes.iter().for_each(|lane| {
         hasher.update(&lane.id.0);

@@ -27,7 +27,9 @@ mod goal;
 mod handle;
 mod hint;
 mod interest;
+mod lag;
 mod lane_task;
+mod measures;
 mod published;
 mod retry;
 mod settings;
@@ -46,6 +48,7 @@ use definitions::{Lane, Source};
 use event_log::{EventLog, Membership, Sole, Topic};
 use online_store::OnlineStore;
 use record::{Offset, Partition};
+use runtime::clock::Clock;
 use runtime::entropy::Entropy;
 use runtime::shutdown::Shutdown;
 use tokio::sync::{broadcast, watch};
@@ -62,6 +65,8 @@ pub use self::error::{Error, LogEnd};
 pub(crate) use self::goal::Goal;
 pub use self::handle::Handle;
 pub use self::interest::{decode_vector, encode_vector, vector_key};
+pub use self::lag::{Lags, Sample, Sampler};
+pub use self::measures::Measures;
 pub use self::published::{Published, States};
 pub use self::settings::Settings;
 pub use self::shared::Progress;
@@ -78,6 +83,8 @@ pub struct Parts {
     pub lanes: Vec<Arc<Lane>>,
     /// Owner tokens and jitter come from it: the system's, so that no restored copy can repeat one.
     pub entropy: Entropy,
+    /// What the age of records is measured by; nothing else hangs on it.
+    pub clock: Clock,
 }
 
 /// Keeps the store's lanes equal to the fold over the log.
@@ -103,7 +110,7 @@ impl Updater {
     /// # Errors
     /// A topic that is missing, or a log that does not answer for as long as the settings allow.
     pub async fn open(settings: Settings, parts: Parts) -> Result<(Self, Handle), Error> {
-        let Parts { log, store, lanes, entropy } = parts;
+        let Parts { log, store, lanes, entropy, clock } = parts;
         let counters = counters::Cells::default();
         // Servers may be on their way up themselves.
         let opening =
@@ -131,14 +138,19 @@ impl Updater {
         for source in sources.values() {
             for (lane, partition, end) in source.each() {
                 let (held, head, start) = (false, None, Offset(0));
-                let progress = Progress { held, head, start, end, caught_up: end == start };
+                let progress =
+                    Progress { held, head, start, end, caught_up: end == start, reached: None };
                 slots.insert((lane.id, partition), watch::channel(progress).0);
             }
         }
         let memory_bytes_each = settings.memory_bytes / slots.len().max(1);
+        let read_to = slots.keys().map(|key| (*key, Default::default())).collect();
+        let measures = lanes.iter().map(|lane| (lane.id, Default::default())).collect();
         let shared = Arc::new(Shared {
             lanes,
+            measures,
             slots,
+            read_to,
             counters,
             joined: watch::channel(false).0,
             ended: Default::default(),
@@ -147,7 +159,7 @@ impl Updater {
         });
         let handle = Handle::new(Arc::clone(&shared));
         let context =
-            Arc::new(Context { settings, log, store, entropy, shared, memory_bytes_each });
+            Arc::new(Context { settings, log, store, entropy, clock, shared, memory_bytes_each });
         let sources = sources.into_values().map(Arc::new).collect();
         Ok((Self { context, sources, alone: false }, handle))
     }

@@ -23,6 +23,10 @@ mod gate;
 mod groups;
 #[path = "updater/interest.rs"]
 mod interest;
+#[path = "updater/lag.rs"]
+mod lag;
+#[path = "updater/measures.rs"]
+mod measures;
 #[path = "updater/membership.rs"]
 mod membership;
 #[path = "updater/races.rs"]

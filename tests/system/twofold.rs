@@ -80,8 +80,7 @@ impl Twofold {
 
     /// Starts a role.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = self.command(arguments);
-        Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+        spawned(self.command(arguments))
     }
 
     /// Starts a role with its log in a file of that name.
@@ -113,6 +112,11 @@ impl Drop for Twofold {
     }
 }
 
+/// Starts a role as the command says.
+pub(crate) fn spawned(mut command: Command) -> Running {
+    Running(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+}
+
 /// Copies a directory's files and folders into another one.
 pub(crate) fn copy_into(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -137,12 +141,16 @@ impl Running {
         assert!(sent.success() && self.0.wait().unwrap().success());
     }
 
-    /// Where it says that it listens; `None`: it ended before.
-    pub(crate) fn address(&mut self) -> Option<String> {
+    /// The first line that it says; `None`: it ended before.
+    pub(crate) fn said(&mut self) -> Option<Value> {
         let mut line = String::new();
         BufReader::new(self.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).ok()?;
-        said["listening"].as_str().map(str::to_owned)
+        serde_json::from_str(&line).ok()
+    }
+
+    /// Where it says that it listens; `None`: it ended before.
+    pub(crate) fn address(&mut self) -> Option<String> {
+        self.said()?["listening"].as_str().map(str::to_owned)
     }
 
     /// kill -9; when it returns the process is gone.

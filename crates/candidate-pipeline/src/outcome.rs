@@ -98,7 +98,18 @@ impl Outcomes {
 }
 
 impl Verdict {
-    /// A short text for counters and answers.
+    /// Which of the verdicts it is, for counters: never what a stage says.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::TimedOut => "timed_out",
+            Self::Failed(_) => "failed",
+            Self::Skipped => "no_time_left",
+        }
+    }
+
+    /// A short text for answers.
     #[must_use]
     pub fn cause(&self) -> &str {
         match self {

@@ -79,6 +79,8 @@ pub(crate) enum Command {
         /// To the end of the log, then exit
         #[arg(long)]
         drain: bool,
+        #[command(flatten)]
+        metrics: Metrics,
     },
     /// List lanes in the store, or remove one
     Lanes {
@@ -291,4 +293,25 @@ pub(crate) struct Listen {
     /// Address and port; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDR:PORT")]
     pub(crate) listen: String,
+    #[command(flatten)]
+    pub(crate) metrics: Metrics,
+}
+
+/// Where metrics are served.
+#[derive(Debug, Args)]
+pub(crate) struct Metrics {
+    /// Serve `/metrics` for Prometheus here; a port alone is one of 127.0.0.1, port 0 takes a free one
+    #[arg(long = "metrics", value_name = "[ADDR:]PORT")]
+    pub(crate) at: Option<String>,
+}
+
+impl Command {
+    /// The flag `--metrics` of the commands that have it.
+    pub(crate) fn metrics(&self) -> Option<&str> {
+        match self {
+            Self::Up { listen } | Self::Serve { listen } => listen.metrics.at.as_deref(),
+            Self::Update { metrics, .. } => metrics.at.as_deref(),
+            _ => None,
+        }
+    }
 }

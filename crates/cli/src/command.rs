@@ -126,7 +126,7 @@ impl Context {
 
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
-    let loaded = Arc::new(crate::settings::load(&cli.global)?);
+    let loaded = Arc::new(crate::settings::load(&cli.global, cli.command.metrics())?);
     let settings = loaded.settings.clone();
     let colour = !cli.global.no_color && std::io::stderr().is_terminal();
     runtime::telemetry::init(&settings.telemetry, colour)?;
@@ -157,7 +157,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::DeadLetters { command } => ask(context, Request::DeadLetters(command)),
         Command::Lanes { command } => block_on(lanes::run(context, command)),
         Command::Bootstrap => block_on(bootstrap::run(context)),
-        Command::Update { drain } => block_on(update::run(context, drain)),
+        Command::Update { drain, .. } => block_on(update::run(context, drain)),
         Command::Status { digest } => ask(context, Request::Status { digest }),
         Command::Up { listen } => block_on(serve::run(context, listen.listen, true)),
         Command::Serve { listen } => block_on(serve::run(context, listen.listen, false)),

@@ -11,7 +11,8 @@ use definitions::{Definitions, Lane};
 use embedded::Database;
 use event_log::{EventLog, Kafka};
 use online::updater::Updater;
-use online_store::OnlineStore;
+use online_store::{OnlineStore, Redis};
+use runtime::clock::Clock;
 use runtime::entropy::Entropy;
 use runtime::exit::{Code, With};
 
@@ -29,10 +30,13 @@ pub(crate) struct Data {
     pub(crate) store: Arc<dyn OnlineStore>,
     /// The log's adapter, where it is Kafka: its topics have settings of their own.
     pub(crate) kafka: Option<Arc<Kafka>>,
+    /// The store's adapter, where it is Redis: it has breakers to look at.
+    pub(crate) redis: Option<Redis>,
     pub(crate) archive: Archive,
     /// The embedded database, where log or store lie in one.
     pub(crate) database: Option<Database>,
     pub(crate) entropy: Entropy,
+    pub(crate) clock: Clock,
 }
 
 impl Data {
@@ -84,6 +88,7 @@ impl Data {
             store: Arc::clone(&self.store),
             lanes,
             entropy: self.entropy.clone(),
+            clock: self.clock.clone(),
         }
     }
 }

@@ -18,6 +18,7 @@ mod demo;
 mod evaluate;
 mod follower;
 mod import;
+mod metrics;
 mod output;
 mod roles;
 mod settings;

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::counts::Counts;
 use crate::data::Data;
+use crate::metrics::Roles;
 use crate::settings::Settings;
 
 /// How often indexes and bundle are looked for on the disk.
@@ -128,6 +129,12 @@ impl Running {
     pub(crate) fn counts(&self) -> Counts {
         let (service, updater) = (self.service.clone(), self.updater.clone());
         Counts { service, updater, items: self.items.clone() }
+    }
+
+    /// What metrics are read from.
+    pub(crate) fn roles(&self) -> Roles {
+        let (service, updater) = (Some(self.service.clone()), self.updater.clone());
+        Roles { updater, service, items: Some(self.items.clone()) }
     }
 
     /// Waits until the lanes have caught up: with indexes, the service then answers.

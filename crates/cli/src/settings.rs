@@ -12,6 +12,7 @@ use runtime::telemetry;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Global;
+use crate::metrics;
 
 /// The adapter in the data directory, for log and store.
 pub(crate) const EMBEDDED: &str = "embedded";
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) item_table: online::item_table::Settings,
     /// What shapes answers, and the bounds of everything that waits.
     pub(crate) service: online::service::Settings,
+    /// Metrics for Prometheus.
+    pub(crate) metrics: metrics::Settings,
     /// What a training of the retriever can be told.
     pub(crate) retriever: models::retriever::Settings,
     /// What a training of the ranker can be told.
@@ -176,6 +179,7 @@ impl Default for Settings {
             updater: online::updater::Settings::default(),
             item_table: online::item_table::Settings::default(),
             service: online::service::Settings::default(),
+            metrics: metrics::Settings::default(),
             retriever: models::retriever::Settings::default(),
             ranker: models::ranker::Settings::default(),
             train: Train::default(),
@@ -300,25 +304,27 @@ impl Settings {
         }
         self.updater.check()?;
         self.item_table.check()?;
+        self.metrics.check()?;
         self.service.check()
     }
 }
 
 /// The settings' documentation, a section each; "" is what stands before all sections.
-pub(crate) const SECTIONS: [Section; 9] = [
+pub(crate) const SECTIONS: [Section; 10] = [
     ("", Settings::FIELDS),
     ("kafka", Kafka::FIELDS),
     ("telemetry", telemetry::Settings::FIELDS),
     ("updater", online::updater::Settings::FIELDS),
     ("item_table", online::item_table::Settings::FIELDS),
     ("service", online::service::Settings::FIELDS),
+    ("metrics", metrics::Settings::FIELDS),
     ("retriever", models::retriever::Settings::FIELDS),
     ("ranker", models::ranker::Settings::FIELDS),
     ("train", Train::FIELDS),
 ];
 
-/// Reads the layers.
-pub(crate) fn load(global: &Global) -> anyhow::Result<Loaded<Settings>> {
+/// Reads the layers; `metrics`: the command's flag of that name.
+pub(crate) fn load(global: &Global, metrics: Option<&str>) -> anyhow::Result<Loaded<Settings>> {
     let mut layers = Layers::default().environment(environment());
     if let Some(path) = &global.config {
         layers = layers.read_file(path).exit(Code::Configuration)?;
@@ -334,6 +340,9 @@ pub(crate) fn load(global: &Global) -> anyhow::Result<Loaded<Settings>> {
         if let Some(text) = text {
             layers = layers.flag(flag, key, text);
         }
+    }
+    if let Some(listen) = metrics {
+        layers = layers.flag("--metrics", "metrics.listen", listen);
     }
     layers.load(Settings::check).exit(Code::Configuration)
 }

@@ -17,7 +17,8 @@ use record::{LaneId, Offset, Partition};
 
 pub use crate::embedded::{Embedded, Settings};
 pub use crate::redis::{
-    Memory, PlainSets, Redis, Settings as RedisSettings, SettingsError as RedisSettingsError,
+    BreakerState, Breakers, Memory, PlainSets, Redis, Settings as RedisSettings,
+    SettingsError as RedisSettingsError,
 };
 
 /// The largest key that any store takes, in bytes. An adapter refuses more by itself, so that what

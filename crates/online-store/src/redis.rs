@@ -69,6 +69,9 @@ use connection::Target;
 use functions::Functions;
 use layout::Kind;
 use link::Link;
+
+pub use breaker::BreakerState;
+pub use link::Breakers;
 pub use raw::{Memory, PlainSets};
 pub use settings::{Settings, SettingsError};
 
@@ -101,6 +104,12 @@ impl Redis {
             store.commits.load_functions(Target::Node(node)).await?;
         }
         Ok(store)
+    }
+
+    /// The breakers of reads and of commits, as they are.
+    #[must_use]
+    pub fn breakers(&self) -> [Breakers; 2] {
+        [self.reads.breakers("reads"), self.commits.breakers("commits")]
     }
 
     fn key(&self, lane: LaneId, partition: Partition) -> String {

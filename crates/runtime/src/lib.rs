@@ -1,5 +1,5 @@
 //! What every role of the process needs before it can work: settings, telemetry, a clock, entropy,
-//! shutdown and exit codes.
+//! shutdown and exit codes; and [`histogram`], which measures where it counts.
 //!
 //! A crate of its own because it is the only one that may touch what cannot be repeated: the
 //! system's clock ([`clock`]), its entropy ([`entropy`]) and its environment ([`settings`]). All
@@ -13,6 +13,7 @@
 pub mod clock;
 pub mod entropy;
 pub mod exit;
+pub mod histogram;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;

@@ -84,10 +84,14 @@ impl Core {
         let run = self.pipeline.run(query, deadline).await;
         self.metrics.took(run.outcomes.0.iter().map(|o| (label(o.verb, &o.stage), o.took)));
         for outcome in run.outcomes.degraded() {
-            degradations.push(v1::Degradation {
+            degradations.push(Degraded {
                 stage: format!("{}/{}", outcome.verb, outcome.stage),
+                kind: outcome.verdict.kind(),
                 cause: outcome.verdict.cause().to_owned(),
             });
+        }
+        for Degraded { stage, kind, cause } in &degradations {
+            self.metrics.degraded(stage, kind, cause);
         }
         let response = self.response(&run, degradations);
         self.count(&response);
@@ -104,13 +108,14 @@ impl Core {
         &self,
         request: v1::RecommendRequest,
         k: usize,
-    ) -> Result<(Query, Vec<v1::Degradation>), Refusal> {
+    ) -> Result<(Query, Vec<Degraded>), Refusal> {
         let mut degradations = Vec::new();
-        let mut degraded = |stage: &str, cause: &str| {
-            degradations.push(v1::Degradation { stage: stage.to_owned(), cause: cause.to_owned() });
+        let mut degraded = |stage: &str, kind, cause: &str| {
+            let (stage, cause) = (stage.to_owned(), cause.to_owned());
+            degradations.push(Degraded { stage, kind, cause });
         };
         if !request.user_id.is_empty() {
-            degraded("identity", "identity_unmerged");
+            degraded("identity", "unmerged", "identity_unmerged");
         }
         let mut as_of = request.as_of_us.map_or_else(|| self.clock.now(), EventTime);
         let mut snapshot = self.tables.current();
@@ -121,7 +126,7 @@ impl Core {
             as_of = pinned.as_of;
             match self.tables.pinned(&pinned.bundle) {
                 Some(earlier) => snapshot = earlier,
-                None => degraded("cursor", "the bundle of the earlier page is gone"),
+                None => degraded("cursor", "gone", "the bundle of the earlier page is gone"),
             }
             earlier_pages = pinned.items;
         }
@@ -136,7 +141,7 @@ impl Core {
         let items = self.item_table.current();
         let items_stale = self.item_table.is_stale(&items, self.clock.now());
         if items_stale {
-            degraded("item_table", "stale");
+            degraded("item_table", "stale", "stale");
         }
         let asked = source::Query {
             context_items: request.context_item_ids.iter().map(|id| id.as_str().into()).collect(),
@@ -164,7 +169,7 @@ impl Core {
     fn response(
         &self,
         run: &Run<Query, Candidate>,
-        degradations: Vec<v1::Degradation>,
+        degradations: Vec<Degraded>,
     ) -> v1::RecommendResponse {
         let query = &run.query;
         let name = self.attributes.get("name").copied();
@@ -189,7 +194,7 @@ impl Core {
             next_cursor: self.next_cursor(run),
             as_of_us: query.as_of.0,
             tier: tier(run).into(),
-            degradations,
+            degradations: degradations.into_iter().map(Into::into).collect(),
             bundle: digest(&query.snapshot),
             arms: query.request.arm_overrides.clone(),
             stale: query.visitor.stale || !self.items_cover(query),
@@ -230,15 +235,26 @@ impl Core {
 
     fn count(&self, response: &v1::RecommendResponse) {
         self.metrics.tiers.add(response.tier().as_str_name());
-        for degradation in &response.degradations {
-            let label = format!("{}: {}", degradation.stage, degradation.cause);
-            self.metrics.degradations.add(&label);
-        }
         Metrics::add(&self.metrics.stale, u64::from(response.stale));
         Metrics::add(&self.metrics.empty, u64::from(response.items.is_empty()));
         for left_out in &response.left_out {
             self.metrics.short.add(&left_out.filter);
         }
+    }
+}
+
+/// What an answer has to do without.
+struct Degraded {
+    stage: String,
+    /// One of a few words.
+    kind: &'static str,
+    /// For whoever asked.
+    cause: String,
+}
+
+impl From<Degraded> for v1::Degradation {
+    fn from(Degraded { stage, cause, .. }: Degraded) -> Self {
+        Self { stage, cause }
     }
 }
 

@@ -2,25 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use runtime::histogram::{self, Histogram};
 use serde::Serialize;
 
-use super::status::Refusal;
+use super::calls::{Calls, Method, Outcome};
 
-/// Buckets of a histogram: eight per doubling, from 1 µs to about 16 s.
-const BUCKETS: usize = 192;
-const PER_DOUBLING: f64 = 8.0;
 /// Different texts that are counted; what comes beyond is counted as `other`.
 const LABELS_MAX: usize = 256;
 
 /// What the service has done since it started.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    pub(super) shed: AtomicU64,
-    pub(super) invalid: AtomicU64,
-    pub(super) unavailable: AtomicU64,
+    pub(super) calls: Calls,
     pub(super) stale: AtomicU64,
     pub(super) empty: AtomicU64,
     /// Taken into the queue: written, failed, unwritten, or still in it.
@@ -38,7 +34,8 @@ pub struct Metrics {
     pub(super) short: Labels,
     pub(super) tiers: Labels,
     pub(super) degradations: Labels,
-    stages: Mutex<BTreeMap<String, Histogram>>,
+    degraded: Mutex<BTreeMap<(String, &'static str), u64>>,
+    stages: Mutex<BTreeMap<String, Arc<Histogram>>>,
 }
 
 /// A snapshot of [`Metrics`].
@@ -101,13 +98,6 @@ pub struct Latency {
 #[derive(Debug, Default)]
 pub(super) struct Labels(Mutex<BTreeMap<String, u64>>);
 
-/// Counts of durations by logarithmic bucket.
-#[derive(Debug)]
-struct Histogram {
-    buckets: Box<[u64; BUCKETS]>,
-    max: Duration,
-}
-
 impl Snapshot {
     /// Answers that topic `served` does not hold though they were given.
     #[must_use]
@@ -123,20 +113,17 @@ impl Metrics {
 
     /// Counts what topic `served` will never hold, once nobody writes to it any more.
     pub(super) fn give_up_served(&self) -> u64 {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let ended = count(&self.served_written) + count(&self.served_failed);
-        let left = count(&self.served_queued).saturating_sub(ended);
+        let left = self.served_waiting();
         Self::add(&self.served_unwritten, left);
         left
     }
 
-    /// Counts a request that was not answered; one that was shed is counted where it is.
-    pub(super) fn refused(&self, refusal: &Refusal) {
-        match refusal {
-            Refusal::Invalid(_) | Refusal::Denied(_) => Self::add(&self.invalid, 1),
-            Refusal::Unavailable(_) => Self::add(&self.unavailable, 1),
-            Refusal::Exhausted { .. } => {}
-        }
+    /// Counts a part that an answer had to do without: which (as many as the definitions have), in which of
+    /// a few ways, and in words.
+    pub(super) fn degraded(&self, stage: &str, kind: &'static str, cause: &str) {
+        self.degradations.add(&format!("{stage}: {cause}"));
+        let mut degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
+        *degraded.entry((stage.to_owned(), kind)).or_insert(0) += 1;
     }
 
     /// Takes in how long each stage of one answer took.
@@ -157,9 +144,9 @@ impl Metrics {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         Snapshot {
-            shed: count(&self.shed),
-            invalid: count(&self.invalid),
-            unavailable: count(&self.unavailable),
+            shed: self.calls.count(Outcome::Shed),
+            invalid: self.calls.count(Outcome::Invalid),
+            unavailable: self.calls.count(Outcome::Unavailable),
             stale: count(&self.stale),
             empty: count(&self.empty),
             served_written: count(&self.served_written),
@@ -175,8 +162,37 @@ impl Metrics {
             short: self.short.snapshot(),
             tiers: self.tiers.snapshot(),
             degradations: self.degradations.snapshot(),
-            stages: stages.iter().map(|(name, h)| (name.clone(), h.latency())).collect(),
+            stages: stages.iter().map(|(name, h)| (name.clone(), Latency::of(h))).collect(),
         }
+    }
+
+    /// How long calls took, by what became of them: as many as [`Metrics::snapshot`] counts.
+    #[must_use]
+    pub fn calls(&self) -> Vec<(Method, Outcome, histogram::Snapshot)> {
+        self.calls.snapshots()
+    }
+
+    /// How long stages of answers took, by their name; `total` is the whole answer.
+    #[must_use]
+    pub fn stages(&self) -> Vec<(String, histogram::Snapshot)> {
+        // Copied outside: whoever answers does not wait for it.
+        let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        stages.into_iter().map(|(name, took)| (name, took.snapshot())).collect()
+    }
+
+    /// What answers had to do without: stage, kind and how often.
+    #[must_use]
+    pub fn degraded_stages(&self) -> Vec<(String, &'static str, u64)> {
+        let degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
+        degraded.iter().map(|((stage, kind), count)| (stage.clone(), *kind, *count)).collect()
+    }
+
+    /// Records for topic `served` that wait to be written, or are on their way.
+    #[must_use]
+    pub fn served_waiting(&self) -> u64 {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let ended = count(&self.served_written) + count(&self.served_failed);
+        count(&self.served_queued).saturating_sub(ended + count(&self.served_unwritten))
     }
 
     /// Forgets latencies (not counts), so that a phase can be measured by itself.
@@ -201,50 +217,21 @@ impl Labels {
     }
 }
 
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { buckets: Box::new([0; BUCKETS]), max: Duration::ZERO }
-    }
-}
-
-impl Histogram {
-    fn add(&mut self, took: Duration) {
-        let us = took.as_secs_f64() * 1e6;
-        let bucket = (us.max(1.0).log2() * PER_DOUBLING) as usize;
-        self.buckets[bucket.min(BUCKETS - 1)] += 1;
-        self.max = self.max.max(took);
-    }
-
-    fn latency(&self) -> Latency {
-        let count: u64 = self.buckets.iter().sum();
-        let max_us = self.max.as_secs_f64() * 1e6;
-        let quantile = |share: f64| {
-            let wanted = ((count as f64 * share).ceil() as u64).max(1);
-            let mut seen = 0;
-            let bucket = self.buckets.iter().position(|in_bucket| {
-                seen += in_bucket;
-                seen >= wanted
-            });
-            bucket.map_or(0.0, |at| (((at + 1) as f64 / PER_DOUBLING).exp2()).min(max_us))
-        };
-        Latency { count, p50_us: quantile(0.5), p99_us: quantile(0.99), max_us }
+impl Latency {
+    fn of(histogram: &Histogram) -> Self {
+        let took = histogram.snapshot();
+        Self {
+            count: took.count(),
+            p50_us: took.quantile_us(0.5),
+            p99_us: took.quantile_us(0.99),
+            max_us: took.max.as_secs_f64() * 1e6,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_lie_within_their_bucket() {
-        let mut histogram = Histogram::default();
-        (1..=1000).for_each(|us| histogram.add(Duration::from_micros(us)));
-        let latency = histogram.latency();
-        assert!((500.0..550.0).contains(&latency.p50_us), "{latency:?}");
-        assert!((990.0..=1000.0).contains(&latency.p99_us), "{latency:?}");
-        assert_eq!((latency.count, latency.max_us), (1000, 1000.0));
-        assert_eq!(Histogram::default().latency(), Latency::default());
-    }
 
     #[test]
     fn labels_are_bounded() {

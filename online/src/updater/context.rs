@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use event_log::EventLog;
 use online_store::OnlineStore;
+use runtime::clock::Clock;
 use runtime::entropy::Entropy;
 
 use super::Settings;
@@ -13,6 +14,7 @@ pub(super) struct Context {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn OnlineStore>,
     pub(super) entropy: Entropy,
+    pub(super) clock: Clock,
     pub(super) shared: Arc<Shared>,
     /// What one (lane, partition) may hold in memory, in bytes.
     pub(super) memory_bytes_each: usize,

@@ -9,7 +9,7 @@ use record::{LaneId, Offset, Partition};
 use tokio::sync::{broadcast, watch};
 
 use super::shared::Shared;
-use super::{Counters, Progress, Published};
+use super::{Counters, Measures, Progress, Published};
 
 /// Asks a running updater and follows it. Cheap to clone; it outlives the updater.
 #[derive(Clone)]
@@ -43,6 +43,12 @@ impl Handle {
         let slot = self.shared.slots.get(&(lane, partition))?;
         let progress = slot.borrow().clone();
         (progress.held && !self.shared.ended.load(Ordering::Relaxed)).then_some(progress)
+    }
+
+    /// Where its reader stands, if this updater works on a (lane, partition): all before is covered.
+    pub(super) fn read_to(&self, lane: LaneId, partition: Partition) -> Offset {
+        let cell = self.shared.read_to.get(&(lane, partition));
+        Offset(cell.map_or(0, |cell| cell.load(Ordering::Relaxed)))
     }
 
     /// Whether every lane has covered the log's end as it was when the updater started, in the
@@ -107,6 +113,13 @@ impl Handle {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters.snapshot()
+    }
+
+    /// What was measured of each lane, in the order of [`Handle::lanes`].
+    #[must_use]
+    pub fn measures(&self) -> Vec<(Arc<Lane>, Measures)> {
+        let lanes = self.shared.lanes.iter();
+        lanes.map(|lane| (Arc::clone(lane), self.shared.measures(lane.id).snapshot())).collect()
     }
 
     /// Writes interest vectors for these embeddings from the next commit on, and no others. A visitor

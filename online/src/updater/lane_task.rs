@@ -5,11 +5,13 @@ use std::sync::Arc;
 use candidates::joined_row::ITEM_ENTITY;
 use definitions::Lane;
 use event_log::Topic;
-use fold::{Changes, Head, LanePartition, Prepared, StateKey};
+use fold::{Changes, Head, LanePartition, Ledger, Prepared, StateKey};
 use online_store::{Commit, Outcome, OwnerToken, StoredHead};
-use record::{Offset, Partition, Record};
+use record::{AppendTime, Offset, Partition, Record};
+use tokio::time::Instant;
 
 use super::context::Context;
+use super::measures::Reasons;
 use super::published::{Published, States};
 use super::retry::retry;
 use super::side_topics::SideRecords;
@@ -33,6 +35,10 @@ pub(super) struct LaneTask {
     fold: LanePartition,
     /// Position that the store holds; `None`: nothing is committed yet.
     stored: Option<Offset>,
+    /// The ledger as of the last commit.
+    ledger: Ledger,
+    /// Everything before it was measured when it became visible.
+    seen: Offset,
     /// Replays since the last commit.
     replays: u32,
     sweep: Sweep,
@@ -62,6 +68,8 @@ impl LaneTask {
         let head = decode(&lane, partition, stored.as_ref())?;
         let start = head.clone().unwrap_or_else(|| Head::start(topic.log));
         Ok(Self {
+            ledger: start.ledger,
+            seen: Offset(0),
             fold: LanePartition::new(Arc::clone(&lane), partition, start),
             lane,
             partition,
@@ -110,8 +118,9 @@ impl LaneTask {
                 SideRecords::collect(&self.lane, self.topic, records, batch, &columns, &verdicts);
             (side, self.fold.take_changes())
         });
+        let reasons = side.reasons;
         side.write(context).await?;
-        self.commit(context, changes).await
+        self.commit(context, changes, &records[covered..], &reasons).await
     }
 
     /// Reads the states that the batch needs; `false`: the store moved meanwhile.
@@ -142,7 +151,14 @@ impl LaneTask {
         Ok(true)
     }
 
-    async fn commit(&mut self, context: &Context, mut changes: Changes) -> Result<Step, Error> {
+    /// Commits what the `records`, which were not covered before, have changed.
+    async fn commit(
+        &mut self,
+        context: &Context,
+        mut changes: Changes,
+        records: &[Record],
+        reasons: &Reasons,
+    ) -> Result<Step, Error> {
         let written = changes.states.len();
         let swept = self.sweep.add_to(&mut changes);
         let embeddings = context.shared.embeddings();
@@ -169,6 +185,7 @@ impl LaneTask {
             states,
             derived,
         };
+        let start = Instant::now();
         let outcome = retry(context, "committing", || context.store.commit(commit.clone())).await?;
         match outcome {
             Outcome::Committed => {}
@@ -183,9 +200,14 @@ impl LaneTask {
         counters::add(&cells.state_bytes_written, written_bytes);
         counters::add(&cells.states_swept, swept);
         counters::add(&cells.vectors_written, vectors);
+        let measures = context.shared.measures(self.lane.id);
+        measures.committed(self.ledger, head.ledger, reasons, start.elapsed());
+        self.ledger = head.ledger;
+        self.seen(context, records);
         let previous = self.stored.replace(head.next);
         self.replays = 0;
-        self.tell(context, previous, head, published);
+        let reached = records.last().map(|record| record.append_time);
+        self.tell(context, previous, head, reached, published);
         self.fold.evict(context.memory_bytes_each);
         self.look_for_silent_keys(context).await?;
         Ok(Step::Covered)
@@ -207,18 +229,33 @@ impl LaneTask {
         self.sweep.take(&self.lane, page, watermark).map_err(|error| self.damaged(error))
     }
 
+    /// Measures how long after their append records are visible: once each, and only those that came after the
+    /// start, for a backlog is as old as it is.
+    fn seen(&mut self, context: &Context, records: &[Record]) {
+        let Some(last) = records.last() else { return };
+        let shared = &context.shared;
+        let from = self.seen.max(shared.slot(self.lane.id, self.partition).borrow().end);
+        let new = &records[records.partition_point(|record| record.offset < from)..];
+        if !new.is_empty() {
+            shared.measures(self.lane.id).visible(new, context.clock.now());
+            self.seen = last.offset.next();
+        }
+    }
+
     /// Tells the handles and the followers of what was committed.
     fn tell(
         &self,
         context: &Context,
         previous: Option<Offset>,
         head: Head,
+        reached: Option<AppendTime>,
         published: Option<States>,
     ) {
         let (lane, partition, shared) = (self.lane.id, self.partition, &context.shared);
         shared.slot(lane, partition).send_modify(|progress| {
             progress.caught_up |= head.next >= progress.end;
             progress.head = Some(head.clone());
+            progress.reached = reached;
         });
         if let Some(states) = published {
             // No receiver is no failure: nobody follows.
@@ -242,6 +279,7 @@ impl LaneTask {
         self.stored = head.as_ref().map(|head| head.next);
         self.sweep = Sweep::new(self.stored.is_some());
         let start = head.unwrap_or_else(|| Head::start(self.topic.log));
+        self.ledger = start.ledger;
         self.fold = LanePartition::new(Arc::clone(&self.lane), partition, start);
         if self.replays > 1 {
             tokio::time::sleep(context.settings.backoff(self.replays)).await;

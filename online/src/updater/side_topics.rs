@@ -10,6 +10,7 @@ use record::Record;
 use serde::Serialize;
 
 use super::context::Context;
+use super::measures::Reasons;
 use super::retry::Attempts;
 use super::{Error, counters};
 
@@ -70,6 +71,8 @@ pub(super) struct SideRecords {
     late: Vec<NewRecord>,
     dead_letters: Vec<NewRecord>,
     left_out: usize,
+    /// Dead letters by reason.
+    pub(super) reasons: Reasons,
 }
 
 impl SideRecords {
@@ -87,7 +90,10 @@ impl SideRecords {
             let reason = match verdict {
                 Verdict::Applied | Verdict::Duplicate => continue,
                 Verdict::Late => "late",
-                Verdict::DeadLettered(reason) => reason.as_str(),
+                Verdict::DeadLettered(reason) => {
+                    side.reasons[reason as usize] += 1;
+                    reason.as_str()
+                }
             };
             let detail = [&batch.rejections, &columns.rejections]
                 .into_iter()

@@ -67,7 +67,7 @@ impl SourcePartition {
         let mut reader = self.reader().await?;
         loop {
             self.pulse.reading(reader.position());
-            self.mark_caught_up(reader.position());
+            self.covered(reader.position());
             if until == Until::End && reader.position() >= self.end {
                 return Ok(self.lanes);
             }
@@ -125,15 +125,15 @@ impl SourcePartition {
     }
 
     /// A log may end in gaps, which no record covers: what counts is where the reader stands.
-    fn mark_caught_up(&self, position: Offset) {
-        if position < self.end {
-            return;
-        }
+    fn covered(&self, position: Offset) {
         for lane in &self.lanes {
-            self.context
-                .shared
-                .slot(lane.lane().id, self.partition)
-                .send_if_modified(|progress| !std::mem::replace(&mut progress.caught_up, true));
+            let (lane, shared) = (lane.lane().id, &self.context.shared);
+            shared.set_read_to(lane, self.partition, position);
+            if position >= self.end {
+                shared
+                    .slot(lane, self.partition)
+                    .send_if_modified(|progress| !std::mem::replace(&mut progress.caught_up, true));
+            }
         }
     }
 }

@@ -186,6 +186,7 @@ impl World {
             store: Arc::clone(&plain),
             lanes: lanes.clone(),
             entropy: Entropy::system(),
+            clock: clock.clone(),
         };
         let (updater, follow) = Updater::open(updater::Settings::default(), parts).await.unwrap();
         if setup.with_updater {
@@ -294,6 +295,7 @@ impl World {
             store: Arc::clone(&self.store),
             lanes: self.definitions.lanes(),
             entropy: Entropy::system(),
+            clock: self.clock.clone(),
         };
         let (updater, _) = Updater::open(updater::Settings::default(), parts).await.unwrap();
         updater.drain(Shutdown::never()).await.unwrap();

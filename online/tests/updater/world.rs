@@ -127,6 +127,7 @@ impl World {
             store: Arc::clone(&self.store),
             lanes: self.lanes.clone(),
             entropy: Entropy::system(),
+            clock: self.clock.clone(),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::settings;
 fn context(data: &Path) -> Context {
     let data = data.to_str().unwrap();
     let global = Cli::try_parse_from(["twofold", "--data", data, "status"]).unwrap().global;
-    let loaded = Arc::new(settings::load(&global).unwrap());
+    let loaded = Arc::new(settings::load(&global, None).unwrap());
     let settings = loaded.settings.clone();
     let (clock, output) = (Clock::system(), Output::new(true, true));
     Context { global, settings, loaded, output, clock, follower: Follower::Here }

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use super::Context;
 use crate::admin;
 use crate::data::Data;
+use crate::metrics;
 use crate::output;
 use crate::roles::{self, OnDisk, Plan};
 use crate::watch;
@@ -22,7 +23,7 @@ pub(super) async fn run(context: Context, listen: String, updater: bool) -> anyh
     let definitions = context.definitions()?;
     // Before anything is made: who mistypes the address has nothing to take away again. Let go of at once,
     // for nobody is to connect while log and store are still waited for.
-    drop(bind(&listen).await?);
+    drop((bind(&listen).await?, metrics::bind(&context.settings.metrics).await?));
     let data = context.open(&definitions).await?;
     // Before there is a socket that tells of this process.
     let shutdown = shutdown::on_signal()?;
@@ -46,6 +47,7 @@ async fn serve(
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let listener = bind(listen).await?;
+    let of_metrics = metrics::bind(&context.settings.metrics).await?;
     let tables = Tables::default();
     let mut disk = OnDisk::new(&context.settings, definitions)?;
     if let Err(error) = disk.refresh(&tables, None) {
@@ -61,6 +63,12 @@ async fn serve(
     let starting = roles::start(&context.settings, data, plan, listener);
     let Some(running) = shutdown.unless(starting).await else { return Ok(()) };
     let mut running = running?;
+    let exporter = match of_metrics {
+        Some(listener) => {
+            Some(metrics::start(listener, context, data, definitions, running.roles())?)
+        }
+        None => None,
+    };
     let following = tokio::spawn(disk.follow(tables, running.updater.clone()));
     let counts = running.counts();
     let telling = tokio::spawn(counts.clone().follow());
@@ -71,7 +79,10 @@ async fn serve(
     }
     let result = match ready {
         Some(Ok(())) => {
-            let listening = serde_json::json!({ "listening": running.address.to_string() });
+            let mut listening = serde_json::json!({ "listening": running.address.to_string() });
+            if let Some(exporter) = &exporter {
+                listening["metrics"] = exporter.address.to_string().into();
+            }
             match output::line(&listening.to_string()) {
                 Ok(()) => running.until(shutdown).await,
                 Err(unread) => running.stop().await.and(Err(unread)),

@@ -8,10 +8,14 @@ use runtime::shutdown::{self, Shutdown};
 use super::Context;
 use crate::admin;
 use crate::data::Data;
+use crate::metrics::{self, Roles};
+use crate::output;
 use crate::watch;
 
 pub(super) async fn run(context: Context, drain: bool) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
+    // Before anything is made, as where the service listens.
+    drop(metrics::bind(&context.settings.metrics).await?);
     let data = context.open(&definitions).await?;
     // Before there is a socket that tells of this process.
     let shutdown = shutdown::on_signal()?;
@@ -28,6 +32,15 @@ async fn update(
 ) -> anyhow::Result<()> {
     let settings = context.settings.updater.clone();
     let (updater, handle) = data.open_updater(settings, definitions.lanes()).await?;
+    let roles = Roles { updater: Some(handle.clone()), ..Roles::default() };
+    let exporter = match metrics::bind(&context.settings.metrics).await? {
+        Some(listener) => Some(metrics::start(listener, context, data, definitions, roles)?),
+        None => None,
+    };
+    if let Some(exporter) = &exporter {
+        let metrics = serde_json::json!({ "metrics": exporter.address.to_string() });
+        output::line(&metrics.to_string())?;
+    }
     let watching = tokio::spawn(watch::updater(handle.clone()));
     let result = match drain {
         true => updater.drain(shutdown).await,

@@ -60,16 +60,19 @@ impl Data {
                 opened
             }
         };
+        let mut redis = None;
         let store: Arc<dyn OnlineStore> =
             match database.as_ref().filter(|_| is_embedded(&settings.store)) {
                 Some(database) => Arc::new(store(database, &opening)?),
                 None => {
                     let of_store = RedisSettings::from_url(&settings.store);
-                    Arc::new(Redis::open(of_store.exit(Code::Configuration)?).await?)
+                    let opened = Redis::open(of_store.exit(Code::Configuration)?).await?;
+                    redis = Some(opened.clone());
+                    Arc::new(opened)
                 }
             };
         archive.check(&*log).await?;
-        Ok(Self { log, store, kafka, archive, database, entropy })
+        Ok(Self { log, store, kafka, redis, archive, database, entropy, clock })
     }
 
     /// Opens or creates a directory with the embedded pair; fails naming the owner if another process
@@ -81,7 +84,7 @@ impl Data {
         let store = Arc::new(store(&database, &opening)?);
         let archive = Archive::new(directory.join("archive"));
         let database = Some(database);
-        Ok(Self { log, store, kafka: None, archive, database, entropy })
+        Ok(Self { log, store, kafka: None, redis: None, archive, database, entropy, clock })
     }
 }
 

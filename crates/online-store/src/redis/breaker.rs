@@ -31,6 +31,17 @@ pub(super) struct Breaker {
     state: State,
 }
 
+/// What a breaker does with calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BreakerState {
+    /// Lets them through.
+    Closed,
+    /// Refuses them.
+    Open,
+    /// Has let one through, to see whether the server is back, and refuses the others.
+    Probing,
+}
+
 /// What a call that was let through is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
@@ -47,6 +58,14 @@ pub(super) struct Refused(pub(super) Duration);
 impl Breaker {
     pub(super) fn new(limits: Limits) -> Self {
         Self { limits, state: State::Closed { failures: 0 } }
+    }
+
+    pub(super) fn state(&self) -> BreakerState {
+        match self.state {
+            State::Closed { .. } => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::Probing { .. } => BreakerState::Probing,
+        }
     }
 
     /// Whether a call may pass.
@@ -121,7 +140,9 @@ mod tests {
             breaker.succeeded();
         }
         assert_eq!(breaker.admit(now), Ok(Admission::Normal), "never three in a row");
+        assert_eq!(breaker.state(), BreakerState::Closed);
         assert_eq!(opened(now).admit(now + MOMENT), Err(Refused(OPEN_FOR - MOMENT)));
+        assert_eq!(opened(now).state(), BreakerState::Open);
     }
 
     #[test]
@@ -131,6 +152,7 @@ mod tests {
         let later = now + OPEN_FOR;
         assert_eq!(breaker.admit(later), Ok(Admission::Probe));
         assert_eq!(breaker.admit(later), Err(Refused(OPEN_FOR)), "one only");
+        assert_eq!(breaker.state(), BreakerState::Probing);
         assert!(!breaker.failed(Admission::Normal, later), "a late failure says nothing new");
         assert!(!breaker.failed(Admission::Probe, later));
         assert_eq!(breaker.admit(later + MOMENT), Err(Refused(OPEN_FOR - MOMENT)));

@@ -2,13 +2,14 @@
 //! loaded where they are missing.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::redis::{Cmd, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::breaker::{Admission, Breaker, Limits};
+use super::breaker::{Admission, Breaker, BreakerState, Limits};
 use super::connection::{Connection, Failed, Target};
 use super::functions::Functions;
 use super::{Settings, failure};
@@ -30,6 +31,23 @@ struct Inner {
     functions: Arc<Functions>,
     in_flight: Arc<Semaphore>,
     breakers: Box<[Mutex<Breaker>]>,
+    /// Times that one of them opened.
+    opened: AtomicU64,
+    /// Calls that they refused.
+    refused: AtomicU64,
+}
+
+/// The breakers of one way to the server or the cluster: what one server's outage opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breakers {
+    /// What goes that way: `reads` or `commits`.
+    pub link: &'static str,
+    /// What each of them does. For one server there is one; for a cluster, one for each part of the keys.
+    pub states: Vec<BreakerState>,
+    /// Times that one of them opened; one that stays open after a probe has not opened again.
+    pub opened: u64,
+    /// Calls that failed at once because one was open.
+    pub refused: u64,
 }
 
 impl Link {
@@ -50,8 +68,22 @@ impl Link {
             functions: Arc::clone(functions),
             in_flight: Arc::new(Semaphore::new(settings.in_flight_max)),
             breakers: (0..breakers).map(|_| Mutex::new(Breaker::new(limits))).collect(),
+            opened: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Its breakers, as they are.
+    pub(super) fn breakers(&self, link: &'static str) -> Breakers {
+        let Inner { breakers, opened, refused, .. } = &*self.inner;
+        let state = |b: &Mutex<Breaker>| b.lock().unwrap_or_else(PoisonError::into_inner).state();
+        Breakers {
+            link,
+            states: breakers.iter().map(state).collect(),
+            opened: opened.load(Ordering::Relaxed),
+            refused: refused.load(Ordering::Relaxed),
+        }
     }
 
     /// Sends a command and returns its answer.
@@ -59,6 +91,7 @@ impl Link {
         let now = Instant::now();
         let deadline = now + self.inner.settings.command_timeout;
         let admission = self.inner.breaker(&target).admit(now).map_err(|refused| {
+            self.inner.refused.fetch_add(1, Ordering::Relaxed);
             let wait_ms = refused.0.as_millis();
             failure::unavailable(format!(
                 "Redis did not answer lately; tried again in {wait_ms} ms"
@@ -110,6 +143,7 @@ impl Inner {
             Err(failed) if failed.told && admission == Admission::Normal => {}
             Err(Failed { error, .. }) if failure::is_outage(error) => {
                 if self.breaker(&target).failed(admission, Instant::now()) {
+                    self.opened.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%error, "Redis does not answer; calls fail at once for a while");
                 }
             }

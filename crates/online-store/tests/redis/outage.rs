@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use online_store::{Error, OnlineStore, Outcome, OwnerToken, Redis, RedisSettings};
+use online_store::{BreakerState, Error, OnlineStore, Outcome, OwnerToken, Redis, RedisSettings};
 use record::Partition;
 use servers::{Fsync, Redis as Server};
 
@@ -34,6 +34,9 @@ async fn a_paused_server_opens_the_breaker_until_it_goes_on() {
     let me = OwnerToken([1; 16]);
     store.claim(lane, P, me).await.unwrap();
     store.commit(commit(lane, P, me, 1)).await.unwrap();
+    let [reads, commits] = store.breakers();
+    assert_eq!((reads.link, commits.link), ("reads", "commits"));
+    assert_eq!((&reads.states[..], reads.opened), (&[BreakerState::Closed][..], 0));
     redis.pause();
     for _ in 0..3 {
         let reason = reason(store.read(lane, P, &[]).await);
@@ -41,6 +44,9 @@ async fn a_paused_server_opens_the_breaker_until_it_goes_on() {
     }
     let open = reason(store.read(lane, P, &[]).await);
     assert!(open.contains("did not answer lately"), "{open}");
+    let [reads, commits] = store.breakers();
+    assert_eq!((&reads.states[..], reads.opened), (&[BreakerState::Open][..], 1));
+    assert_eq!((reads.refused, commits.opened), (1, 0));
     // Commits have a breaker of their own; the server will find this one when it goes on.
     let lost = reason(store.commit(commit(lane, P, me, 2)).await);
     assert!(lost.contains("no answer in time"), "{lost}");
@@ -50,6 +56,8 @@ async fn a_paused_server_opens_the_breaker_until_it_goes_on() {
     let again = retry(|| store.commit(commit(lane, P, me, 2))).await;
     assert!(matches!(again, Outcome::Committed | Outcome::AlreadyCommitted), "{again:?}");
     assert_eq!(check(&store, lane, P).await, 2);
+    let [reads, _] = store.breakers();
+    assert_eq!((&reads.states[..], reads.opened), (&[BreakerState::Closed][..], 1));
 }
 
 /// Callers with deadlines shorter than the store's own go away before it fails; it finds out still.

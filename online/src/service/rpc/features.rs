@@ -10,9 +10,9 @@ use wire::v1::features_server::Features;
 
 use super::recommend::client;
 use super::values::feature_value;
+use crate::service::calls::{Call, Method, Outcome};
 use crate::service::clip::quoted;
 use crate::service::core::Core;
-use crate::service::metrics::Metrics;
 use crate::service::status::Refusal;
 use crate::service::validate::{self, Violations};
 
@@ -30,15 +30,24 @@ impl Features for FeaturesRpc {
         &self,
         request: Request<v1::GetFeaturesRequest>,
     ) -> Result<Response<v1::GetFeaturesResponse>, Status> {
+        let call = Call::begin(&self.0.metrics, Method::Features);
+        let answer = self.answer(request).await;
+        call.end(answer.as_ref().map_or_else(Outcome::from, |_| Outcome::Answered(None)));
+        Ok(Response::new(answer?))
+    }
+}
+
+impl FeaturesRpc {
+    async fn answer(
+        &self,
+        request: Request<v1::GetFeaturesRequest>,
+    ) -> Result<v1::GetFeaturesResponse, Refusal> {
         let core = &self.0;
-        let client = client(&request);
-        let _permit =
-            core.shedder.admit(client).inspect_err(|_| Metrics::add(&core.metrics.shed, 1))?;
+        let _permit = core.shedder.admit(client(&request))?;
         let request = request.into_inner();
-        let refused = |refusal: &Refusal| core.metrics.refused(refusal);
-        let lanes = check(core, &request).inspect_err(refused)?;
-        core.ready().inspect_err(refused)?;
-        Ok(Response::new(get(core, &request, &lanes).await.inspect_err(refused)?))
+        let lanes = check(core, &request)?;
+        core.ready()?;
+        get(core, &request, &lanes).await
     }
 }
 

@@ -7,9 +7,10 @@ use tonic::{Request, Response, Status};
 use wire::v1;
 use wire::v1::recommender_server::Recommender;
 
+use crate::service::calls::{Call, Method, Outcome};
 use crate::service::core::Core;
 use crate::service::deadline;
-use crate::service::metrics::Metrics;
+use crate::service::status::Refusal;
 
 /// `Recommender`.
 pub(in crate::service) struct RecommenderRpc(pub(in crate::service) Arc<Core>);
@@ -20,21 +21,32 @@ impl Recommender for RecommenderRpc {
         &self,
         request: Request<v1::RecommendRequest>,
     ) -> Result<Response<v1::RecommendResponse>, Status> {
-        let start = Instant::now();
+        let metrics = &self.0.metrics;
+        let call = Call::begin(metrics, Method::Recommend);
+        let answer = self.answer(request, call.started()).await;
+        let outcome = answer.as_ref().map_or_else(Outcome::from, |answer| answer.tier().into());
+        let took = call.end(outcome);
+        let response = answer?;
+        metrics.took([("total", took)]);
+        Ok(Response::new(response))
+    }
+}
+
+impl RecommenderRpc {
+    async fn answer(
+        &self,
+        request: Request<v1::RecommendRequest>,
+        start: Instant,
+    ) -> Result<v1::RecommendResponse, Refusal> {
         let core = &self.0;
-        let client = client(&request);
-        let permit =
-            core.shedder.admit(client).inspect_err(|_| Metrics::add(&core.metrics.shed, 1))?;
+        let permit = core.shedder.admit(client(&request))?;
         let limit = Duration::from_millis(core.settings.deadline_ms);
         let margin = Duration::from_millis(core.settings.margin_ms);
         let timeout = deadline::client_timeout(request.metadata());
         let deadline = start + deadline::budget(timeout, limit, margin);
         let answer = core.recommend(request.into_inner(), deadline).await;
-        let took = start.elapsed();
-        permit.done(took);
-        let response = answer.inspect_err(|refusal| core.metrics.refused(refusal))?;
-        core.metrics.took([("total", took)]);
-        Ok(Response::new(response))
+        permit.done(start.elapsed());
+        answer
     }
 }
 

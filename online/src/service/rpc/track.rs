@@ -12,6 +12,7 @@ use wire::v1::tracker_server::Tracker;
 
 use super::recommend::client;
 use crate::busy::busy;
+use crate::service::calls::{Call, Method, Outcome};
 use crate::service::clip::quoted;
 use crate::service::core::Core;
 use crate::service::metrics::Metrics;
@@ -35,19 +36,28 @@ impl Tracker for TrackerRpc {
         &self,
         request: Request<v1::TrackRequest>,
     ) -> Result<Response<v1::TrackResponse>, Status> {
+        let call = Call::begin(&self.0.metrics, Method::Track);
+        let answer = self.answer(request).await;
+        call.end(answer.as_ref().map_or_else(Outcome::from, |_| Outcome::Answered(None)));
+        Ok(Response::new(answer?))
+    }
+}
+
+impl TrackerRpc {
+    async fn answer(
+        &self,
+        request: Request<v1::TrackRequest>,
+    ) -> Result<v1::TrackResponse, Refusal> {
         let core = &self.0;
-        let client = client(&request);
-        let _permit =
-            core.shedder.admit(client).inspect_err(|_| Metrics::add(&core.metrics.shed, 1))?;
+        let _permit = core.shedder.admit(client(&request))?;
         let events = request.into_inner().events;
-        let refused = |refusal: &Refusal| core.metrics.refused(refusal);
-        check(&events).inspect_err(refused)?;
-        let statuses = track(core, events).await.inspect_err(refused)?;
+        check(&events)?;
+        let statuses = track(core, events).await?;
         let count = |code: Code| statuses.iter().filter(|s| s.code() == code).count() as u64;
         Metrics::add(&core.metrics.track_ok, count(Code::Ok));
         Metrics::add(&core.metrics.track_invalid, count(Code::Invalid));
         Metrics::add(&core.metrics.track_unavailable, count(Code::Unavailable));
-        Ok(Response::new(v1::TrackResponse { statuses }))
+        Ok(v1::TrackResponse { statuses })
     }
 }
 
