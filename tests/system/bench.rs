@@ -1,6 +1,8 @@
 //! `twofold bench` on real servers: the figures are there, and nothing is left behind. `tests/bench_live` runs the
 //! same with a full load and prints the figures.
 
+#![expect(clippy::print_stdout, reason = "`tests/bench_live` shows the figures")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! Damage anywhere in a database: it opens with exactly what was in it, or it is refused and left as it is.
 
+#![expect(clippy::print_stdout, reason = "a seed is told by printing it")]
 #![allow(clippy::unwrap_used, reason = "all of it is test code")]
 
 #[path = "damage/flips.rs"]

@@ -63,6 +63,8 @@ fn counters(page: &mut Page<'_>, counters: Counters) -> fmt::Result {
         hints_failed,
         states_read,
         states_written,
+        state_bytes_written,
+        states_swept,
         vectors_written,
         late_written,
         dead_letters_written,
@@ -111,6 +113,16 @@ fn counters(page: &mut Page<'_>, counters: Counters) -> fmt::Result {
         ("twofold_updater_hints_failed", "Positions that the group was not told", hints_failed),
         ("twofold_updater_states_read", "States read from the store", states_read),
         ("twofold_updater_states_written", "States written to the store", states_written),
+        (
+            "twofold_updater_state_bytes_written",
+            "Bytes of the states written to the store, with their keys",
+            state_bytes_written,
+        ),
+        (
+            "twofold_updater_states_swept",
+            "States removed from the store because nobody can see them any more",
+            states_swept,
+        ),
         (
             "twofold_updater_vectors_written",
             "Interest vectors written to the store",

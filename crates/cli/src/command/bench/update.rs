@@ -166,9 +166,11 @@ async fn on_servers(
         log: Arc::clone(&kafka) as Arc<dyn EventLog>,
         store: Arc::new(redis.clone()),
         kafka: Some(Arc::clone(&kafka)),
+        redis: Some(redis.clone()),
         archive,
         database: None,
         entropy,
+        clock: context.clock.clone(),
     };
     let pair = Pair {
         parts: data.updater(lanes.clone()),
