@@ -126,7 +126,9 @@ async fn update_in(
     let mut workload = Workload::new(settings);
     let mut next = |count| {
         let records = workload.records(count).into_iter();
-        records.map(|record| NewRecord { key: record.key, value: record.value }).collect()
+        records
+            .map(|record| NewRecord { key: record.key, value: record.value, trace: None })
+            .collect()
     };
     let load = updater::bench::Load {
         topic: SOURCE.to_owned(),
