@@ -43,6 +43,8 @@ mod owner;
 mod owner_faults;
 #[path = "system/stream.rs"]
 mod stream;
+#[path = "system/traces.rs"]
+mod traces;
 #[path = "system/trained.rs"]
 mod trained;
 #[path = "system/twofold.rs"]

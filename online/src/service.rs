@@ -41,6 +41,7 @@ mod sources;
 mod stages;
 mod status;
 mod tables;
+pub(crate) mod trace;
 mod validate;
 
 use std::sync::Arc;

@@ -21,6 +21,8 @@ mod requests;
 mod served;
 #[path = "service/swaps.rs"]
 mod swaps;
+#[path = "service/trace.rs"]
+mod trace;
 #[path = "service/track.rs"]
 mod track;
 #[path = "service/world.rs"]

@@ -41,5 +41,7 @@ mod stalls;
 mod sweeps;
 #[path = "updater/table.rs"]
 mod table;
+#[path = "updater/traces.rs"]
+mod traces;
 #[path = "updater/world.rs"]
 mod world;

@@ -27,7 +27,8 @@ pub(crate) fn append(directory: &Path, topic: &str, records: Vec<(Vec<u8>, Vec<u
     const BATCH: usize = 5000;
     let tokio = tokio::runtime::Runtime::new().unwrap();
     let (log, _store) = open(directory);
-    let mut records = records.into_iter().map(|(key, value)| NewRecord { key, value }).peekable();
+    let mut records =
+        records.into_iter().map(|(key, value)| NewRecord { key, value, trace: None }).peekable();
     while records.peek().is_some() {
         let batch = records.by_ref().take(BATCH).collect();
         let outcomes = tokio.block_on(log.append(topic, batch)).unwrap();

@@ -95,6 +95,7 @@ fn records(partition: Partition, batch: &RecordBatch) -> Vec<Record> {
             append_time: AppendTime(times.value(row)),
             key: keys.value(row).to_vec(),
             value: values.value(row).to_vec(),
+            trace: None,
         })
         .collect()
 }

@@ -153,7 +153,7 @@ async fn a_frozen_archive_is_the_log_up_to_its_ends_and_takes_nothing() {
         let beyond = frozen.reader("clickstream", partition, end.next()).await;
         assert!(matches!(beyond, Err(event_log::Error::OutOfRange { .. })));
     }
-    let record = event_log::NewRecord { key: b"v1".to_vec(), value: b"{}".to_vec() };
+    let record = event_log::NewRecord { key: b"v1".to_vec(), value: b"{}".to_vec(), trace: None };
     let refused = frozen.append("clickstream", vec![record]).await.unwrap_err();
     assert!(refused.to_string().contains("archive"), "{refused}");
     assert!(frozen.create("clickstream", 9).await.is_err());

@@ -44,7 +44,7 @@ impl Memory {
         let records = &mut partitions[partition.0 as usize];
         let offset = Offset(records.len() as u64);
         let (append_time, key) = (AppendTime(append_ms), key.as_bytes().to_vec());
-        records.push(Record { partition, offset, append_time, key, value });
+        records.push(Record { partition, offset, append_time, key, value, trace: None });
         (partition.0, offset.0)
     }
 

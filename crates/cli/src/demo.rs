@@ -32,6 +32,7 @@ pub(crate) fn catalogue_records(items: &[Item], at_us: i64) -> Vec<NewRecord> {
         })
         .to_string()
         .into_bytes(),
+        trace: None,
     };
     items.iter().map(record).collect()
 }

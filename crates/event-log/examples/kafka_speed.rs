@@ -61,6 +61,7 @@ async fn append(log: &Arc<Kafka>, topic: &'static str, records: usize) -> f64 {
                     let new = |i| NewRecord {
                         key: format!("{:016}", (appender * 7919 + batch * 31 + i) % 100_000).into(),
                         value: vec![b'x'; RECORD_BYTES - KEY_BYTES],
+                        trace: None,
                     };
                     let outcomes = log.append(topic, (0..BATCH).map(new).collect()).await.unwrap();
                     assert!(outcomes.iter().all(Result::is_ok));
@@ -107,7 +108,7 @@ async fn one_at_a_time(log: &Arc<Kafka>) {
     let (mut appends, mut reads) = (Vec::new(), Vec::new());
     for _ in 0..500 {
         let before = Instant::now();
-        let record = NewRecord { key: vec![b'k'], value: vec![b'x'; RECORD_BYTES] };
+        let record = NewRecord { key: vec![b'k'], value: vec![b'x'; RECORD_BYTES], trace: None };
         log.append("single", vec![record]).await.unwrap();
         appends.push(before.elapsed());
         while reader.next(10, Duration::from_secs(1)).await.unwrap().is_empty() {}

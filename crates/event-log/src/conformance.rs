@@ -47,7 +47,8 @@ macro_rules! event_log_conformance {
             topics: create_returns_what_exists, unknown_topics_are_errors, partitions_are_fixed,
                 bad_topics_are_refused, a_recreated_topic_is_another_log;
             append: one_outcome_per_record_in_order, the_key_chooses_the_partition,
-                keys_and_values_are_any_bytes, too_large_records_are_refused_alone,
+                keys_and_values_are_any_bytes, traces_come_back_with_their_records,
+                too_large_records_are_refused_alone,
                 append_times_never_go_back, concurrent_appenders_lose_nothing,
                 an_empty_append_is_nothing;
             read: readers_start_anywhere, readers_take_at_most_what_they_ask_for,

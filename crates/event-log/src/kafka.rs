@@ -17,6 +17,7 @@ mod client;
 mod consumers;
 mod error;
 mod group;
+mod headers;
 mod identity;
 mod native;
 mod offsets;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use record::{AppendTime, LogId, Offset, Partition, Record};
+use record::{AppendTime, LogId, Offset, Partition, Record, Trace};
 
 pub use crate::embedded::{Clock, Embedded, Entropy, Settings};
 pub use crate::kafka::Kafka;
@@ -45,6 +45,9 @@ pub struct NewRecord {
     pub key: Vec<u8>,
     /// Payload.
     pub value: Vec<u8>,
+    /// The request that it comes from. Readers get it back with the record; it counts to no limit of sizes, being
+    /// less than a kilobyte.
+    pub trace: Option<Box<Trace>>,
 }
 
 /// Where a record went, once it is durable.

@@ -48,6 +48,7 @@ fn fold(lane: &Arc<Lane>, example: &Example) -> (Vec<Value>, Vec<String>) {
             append_time: event.append_time,
             key: event.key.clone().into_bytes(),
             value: event.json.clone().into_bytes(),
+            trace: None,
         })
         .collect();
     let batch = Decoder::new(Arc::clone(&lane.source), partition, 1).decode(&records);

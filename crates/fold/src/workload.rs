@@ -102,7 +102,7 @@ impl Workload {
         let offset = self.next;
         self.next = offset.next();
         let append_time = AppendTime(self.now_us / 1000 + 1);
-        Record { partition: Partition(0), offset, append_time, key, value }
+        Record { partition: Partition(0), offset, append_time, key, value, trace: None }
     }
 
     fn event(&mut self) -> (Vec<u8>, Vec<u8>) {

@@ -10,11 +10,13 @@ mod id;
 mod partitioner;
 mod time;
 mod topic;
+mod trace;
 
 pub use id::{LaneId, LogId, Offset, Partition, Position};
 pub use partitioner::partition_for_key;
 pub use time::{AppendTime, EventTime};
 pub use topic::{TOPIC_NAME, is_topic_name};
+pub use trace::{Hex, Trace};
 
 /// A record as the log returns it. The bytes are the truth; typed columns come from the decoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,4 +31,6 @@ pub struct Record {
     pub key: Vec<u8>,
     /// Original bytes.
     pub value: Vec<u8>,
+    /// The request that it came from, where that was told; nothing is computed from it.
+    pub trace: Option<Box<Trace>>,
 }

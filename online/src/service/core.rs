@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use candidate_pipeline::{Pipeline, Run, SideEffect, Verdict, run_side_effects};
+use candidate_pipeline::{Pipeline, Run, Selection, SideEffect, Verdict, run_side_effects};
 use candidates::source;
 use event_log::{EventLog, Topic};
 use hashbrown::HashMap;
-use record::EventTime;
+use record::{EventTime, Trace};
 use runtime::clock::Clock;
 use runtime::entropy::Entropy;
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ use super::shed::Shedder;
 use super::side_effects::{Done, source_hits};
 use super::status::Refusal;
 use super::tables::{Snapshot, Tables};
+use super::trace::TARGET;
 use super::{hex, validate};
 use crate::item_table::ItemTable;
 use crate::updater;
@@ -71,11 +72,12 @@ impl Core {
         self.not_ready().map_or(Ok(()), |why| Err(Refusal::Unavailable(why.to_owned())))
     }
 
-    /// Answers by `deadline`.
+    /// Answers by `deadline`, as part of `trace`.
     pub(super) async fn recommend(
         &self,
         request: v1::RecommendRequest,
         deadline: Instant,
+        trace: Trace,
     ) -> Result<v1::RecommendResponse, Refusal> {
         let attribute = |name: &str| self.attributes.contains_key(name);
         let k = validate::recommend(&request, &self.settings, attribute, &self.topics)?;
@@ -98,7 +100,14 @@ impl Core {
         let Run { query, selection, .. } = run;
         let candidates = selection.selected.len() + selection.rest.len();
         Metrics::add(&self.metrics.candidates, candidates as u64);
-        let done = Done { query, selected: selection.selected, rest: selection.rest, response };
+        tracing::debug!(
+            target: TARGET,
+            request_id = response.request_id,
+            tier = response.tier().as_str_name(),
+            "answered"
+        );
+        let Selection { selected, rest } = selection;
+        let done = Done { query, selected, rest, response, trace };
         let done = Arc::new(done);
         run_side_effects(&self.effects, &done);
         Ok(done.response.clone())

@@ -7,8 +7,9 @@ use definitions::Lane;
 use event_log::Topic;
 use fold::{Changes, Head, LanePartition, Ledger, Prepared, StateKey};
 use online_store::{Commit, Outcome, OwnerToken, StoredHead};
-use record::{AppendTime, Offset, Partition, Record};
+use record::{AppendTime, Hex, Offset, Partition, Record};
 use tokio::time::Instant;
+use tracing::Level;
 
 use super::context::Context;
 use super::measures::Reasons;
@@ -18,6 +19,7 @@ use super::side_topics::SideRecords;
 use super::sweep::Sweep;
 use super::{Error, counters, interest};
 use crate::busy::busy;
+use crate::service::trace::TARGET;
 
 /// Every state that definitions allow goes into a store.
 const _: () =
@@ -204,6 +206,7 @@ impl LaneTask {
         measures.committed(self.ledger, head.ledger, reasons, start.elapsed());
         self.ledger = head.ledger;
         self.seen(context, records);
+        self.trace(records);
         let previous = self.stored.replace(head.next);
         self.replays = 0;
         let reached = records.last().map(|record| record.append_time);
@@ -239,6 +242,26 @@ impl LaneTask {
         if !new.is_empty() {
             shared.measures(self.lane.id).visible(new, context.clock.now());
             self.seen = last.offset.next();
+        }
+    }
+
+    /// The end of the way of each event that told where it came from.
+    fn trace(&self, records: &[Record]) {
+        if !tracing::enabled!(target: TARGET, Level::DEBUG) {
+            return;
+        }
+        for record in records {
+            if let Some(trace) = &record.trace {
+                tracing::debug!(
+                    target: TARGET,
+                    trace_id = %Hex(&trace.id),
+                    source = self.lane.source.name,
+                    entity = self.lane.entity,
+                    partition = %record.partition,
+                    offset = %record.offset,
+                    "committed"
+                );
+            }
         }
     }
 

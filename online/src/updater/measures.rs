@@ -109,6 +109,7 @@ mod tests {
             append_time: AppendTime(at_ms),
             key: Vec::new(),
             value: Vec::new(),
+            trace: None,
         };
         let cells = Cells::default();
         cells.visible(&[1, 1, 1, 5, 9, 20].map(record), EventTime(9_500));

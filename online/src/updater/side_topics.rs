@@ -123,7 +123,7 @@ impl SideRecords {
                 value,
             };
             let value = serde_json::to_vec(&dropped).expect("text and numbers are JSON");
-            let new = NewRecord { key: filed_under, value };
+            let new = NewRecord { key: filed_under, value, trace: record.trace.clone() };
             match verdict {
                 Verdict::Late => side.late.push(new),
                 _ => side.dead_letters.push(new),

@@ -151,7 +151,8 @@ mod tests {
         let value = format!("{{\"id\":\"1\",\"at\":{at},\"v\":\"{visitor}\"}}").into_bytes();
         let (partition, offset) = (Partition(0), Offset(0));
         let append_time = AppendTime(at / 1000 + 1);
-        let record = Record { partition, offset, append_time, key: visitor.into(), value };
+        let record =
+            Record { partition, offset, append_time, key: visitor.into(), value, trace: None };
         let decoder = definitions::decode::Decoder::new(Arc::clone(&lane.source), partition, 1);
         let batch = decoder.decode(&[record]);
         let mut fold =

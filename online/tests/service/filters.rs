@@ -53,7 +53,8 @@ async fn a_catalogue_that_tells_nothing_closes_the_filter() {
     let none = Setup { catalogue: Vec::new(), with_updater: false, ..Setup::default() };
     let world = World::start(none).await;
     assert_eq!(world.recommend(ask("ann")).await.unwrap().items.len(), ITEMS.len());
-    let record = event_log::NewRecord { key: b"hat1".to_vec(), value: b"{torn".to_vec() };
+    let record =
+        event_log::NewRecord { key: b"hat1".to_vec(), value: b"{torn".to_vec(), trace: None };
     world.log.append("catalog", vec![record]).await.unwrap();
     let closes = async {
         while !world.recommend(ask("ann")).await.unwrap().items.is_empty() {

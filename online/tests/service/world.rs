@@ -337,7 +337,7 @@ fn catalogue_record((item, category, stock): &(&'static str, &'static str, i64))
         "event_id": format!("k-{item}"), "event_time": NOW.0 - HOUR_US, "item_id": item,
         "name": format!("The {item}"), "category": category, "price_cents": 100, "stock": stock,
     });
-    NewRecord { key: item.as_bytes().to_vec(), value: value.to_string().into_bytes() }
+    NewRecord { key: item.as_bytes().to_vec(), value: value.to_string().into_bytes(), trace: None }
 }
 
 pub(crate) fn ask(visitor: &str) -> v1::RecommendRequest {

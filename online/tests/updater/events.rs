@@ -21,7 +21,7 @@ pub(crate) fn clicks(
         let dice = rng.random_range(0..100);
         if dice < 3 {
             let value = b"{\"event_id\": torn".to_vec();
-            records.push(NewRecord { key: visitor.into_bytes(), value });
+            records.push(NewRecord { key: visitor.into_bytes(), value, trace: None });
             continue;
         }
         if dice < 9 && !records.is_empty() {
@@ -85,5 +85,5 @@ pub(crate) fn catalogue(
 }
 
 fn new(key: &str, value: &serde_json::Value) -> NewRecord {
-    NewRecord { key: key.as_bytes().to_vec(), value: value.to_string().into_bytes() }
+    NewRecord { key: key.as_bytes().to_vec(), value: value.to_string().into_bytes(), trace: None }
 }

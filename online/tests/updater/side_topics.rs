@@ -105,8 +105,8 @@ fn monstrous_records_are_dead_letters_and_stop_nobody() {
             view("a", &"v".repeat(100_000), "i1", now),
             view("b", "ann", &"i".repeat(100_000), now),
             category("c", 500_000),
-            NewRecord { key: control.clone(), value: control[..140_000].to_vec() },
-            NewRecord { key: b"k".to_vec(), value: control },
+            NewRecord { key: control.clone(), value: control[..140_000].to_vec(), trace: None },
+            NewRecord { key: b"k".to_vec(), value: control, trace: None },
         ];
         world.append("clickstream", monsters).await;
         world.append("clickstream", vec![category("d", 100), view("e", "ann", "i2", now)]).await;

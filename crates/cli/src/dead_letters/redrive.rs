@@ -138,7 +138,7 @@ async fn of_source(
             continue;
         }
         let digest = digest(&key, &value);
-        if taken.insert(digest, NewRecord { key, value }).is_none() {
+        if taken.insert(digest, NewRecord { key, value, trace: None }).is_none() {
             order.push(digest);
         } else {
             done.skip("same_bytes");
@@ -171,6 +171,7 @@ fn is_taken(
         append_time: now,
         key: key.to_vec(),
         value: value.to_vec(),
+        trace: None,
     };
     let batch = Decoder::new(Arc::clone(source), partition, partitions).decode(&[record]);
     let in_time = || {

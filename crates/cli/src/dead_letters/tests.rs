@@ -67,9 +67,11 @@ async fn a_letter_that_cannot_be_sent_again_is_counted_under_its_reason() {
         "id": "ab:3", "file": "a.csv", "line": 3, "reason": "malformed", "detail": "", "original": "1",
     }));
     letters.push(json!("no letter"));
-    let records = letters
-        .iter()
-        .map(|letter| NewRecord { key: Vec::new(), value: letter.to_string().into_bytes() });
+    let records = letters.iter().map(|letter| NewRecord {
+        key: Vec::new(),
+        value: letter.to_string().into_bytes(),
+        trace: None,
+    });
     for outcome in log.append(TOPIC, records.collect()).await.unwrap() {
         outcome.unwrap();
     }

@@ -104,7 +104,14 @@ impl Reader {
         };
         let (partition, offset) = (Partition(0), Offset(line));
         // Judged against the end of time: whether an event lies in the future is the log's to say.
-        Ok(Record { partition, offset, append_time: AppendTime(i64::MAX / 1000), key, value })
+        Ok(Record {
+            partition,
+            offset,
+            append_time: AppendTime(i64::MAX / 1000),
+            key,
+            value,
+            trace: None,
+        })
     }
 
     fn rewrite(&self, row: &Row<'_>, digest: &str, line: u64) -> (Vec<u8>, Vec<u8>) {

@@ -23,7 +23,7 @@ pub(crate) async fn append(
         let batch: Vec<NewRecord> = events
             .by_ref()
             .take(BATCH)
-            .map(|event| NewRecord { key: event.key, value: event.value })
+            .map(|event| NewRecord { key: event.key, value: event.value, trace: None })
             .collect();
         let count = batch.len() as u64;
         check(log.append(topic, batch).await?)
@@ -36,6 +36,7 @@ pub(crate) async fn append(
         let records = batch.iter().map(|letter| NewRecord {
             key: letter.id.clone().into_bytes(),
             value: serde_json::to_vec(letter).expect("text and numbers are JSON"),
+            trace: None,
         });
         check(log.append(dead_letter_topic, records.collect()).await?)?;
     }

@@ -131,7 +131,7 @@ fn views(clock: &Clock) -> Vec<NewRecord> {
             "event_id": format!("e{n}"), "event_time": at_us, "visitor_id": &visitor,
             "kind": "view", "item_id": format!("i{item}"),
         });
-        NewRecord { key: visitor.into_bytes(), value: value.to_string().into_bytes() }
+        NewRecord { key: visitor.into_bytes(), value: value.to_string().into_bytes(), trace: None }
     };
     (0..VISITORS).map(view).collect()
 }

@@ -157,5 +157,5 @@ fn record(
         "price_cents": item.price_cents,
         "quantity": 1,
     });
-    NewRecord { key: visitor.into_bytes(), value: value.to_string().into_bytes() }
+    NewRecord { key: visitor.into_bytes(), value: value.to_string().into_bytes(), trace: None }
 }

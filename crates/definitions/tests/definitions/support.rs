@@ -46,6 +46,7 @@ pub(crate) fn record(offset: u64, key: &str, json: &str) -> Record {
         append_time: AppendTime(1_800_000_000_000),
         key: key.as_bytes().to_vec(),
         value: json.as_bytes().to_vec(),
+        trace: None,
     }
 }
 

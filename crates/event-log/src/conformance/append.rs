@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use record::{Partition, partition_for_key};
+use record::{Partition, Trace, partition_for_key};
 
 use super::Harness;
 use super::helpers::{append, read_partition, record};
-use crate::{Error, RECORD_BYTES_MAX};
+use crate::{Error, NewRecord, RECORD_BYTES_MAX};
 
 /// Outcomes stand in the order of the records, and so do the offsets of one partition.
 pub async fn one_outcome_per_record_in_order(harness: &dyn Harness) {
@@ -40,6 +40,36 @@ pub async fn the_key_chooses_the_partition(harness: &dyn Harness) {
     let records = keys.iter().map(|key| record(key, "v")).collect();
     for (key, outcome) in keys.iter().zip(append(&*log, &name, records).await) {
         assert_eq!(outcome.partition, partition_for_key(key.as_bytes(), 5), "key {key}");
+    }
+}
+
+/// A trace comes back with its record and no other, also with the largest one, and after the log was opened
+/// again.
+pub async fn traces_come_back_with_their_records(harness: &dyn Harness) {
+    let log = harness.open().await;
+    let name = harness.topic("traces");
+    log.create(&name, 1).await.expect("a new topic");
+    let member = |name: char| format!("{name}={}", "v".repeat(100));
+    let state: Vec<String> = ['a', 'b', 'c', 'd'].into_iter().map(member).collect();
+    let full = Trace { id: [0xab; 16], span: [1; 8], flags: 3, state: state.join(",") };
+    let traced = |trace: Trace, value: Vec<u8>| NewRecord {
+        key: b"k".to_vec(),
+        value,
+        trace: Some(Box::new(trace)),
+    };
+    let records = vec![
+        record("k", "none"),
+        traced(Trace::new([7; 16], [8; 8]), b"begun here".to_vec()),
+        record("", ""),
+        traced(full, vec![0x80; RECORD_BYTES_MAX - 1]),
+    ];
+    append(&*log, &name, records.clone()).await;
+    drop(log);
+    let log = harness.open().await;
+    let found = read_partition(&*log, &name, Partition(0), records.len()).await;
+    for (sent, found) in records.iter().zip(&found) {
+        assert_eq!((&found.key, &found.trace), (&sent.key, &sent.trace));
+        assert!(found.value == sent.value, "the value is as it was");
     }
 }
 

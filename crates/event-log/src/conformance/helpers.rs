@@ -10,7 +10,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(500);
 
 pub(super) fn record(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> NewRecord {
-    NewRecord { key: key.as_ref().to_vec(), value: value.as_ref().to_vec() }
+    NewRecord { key: key.as_ref().to_vec(), value: value.as_ref().to_vec(), trace: None }
 }
 
 /// Appends records that the log must take.

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::client::create;
 use super::error::{of, unavailable};
+use super::headers;
 use super::identity::Known;
 use super::offsets::number;
 use super::settings::Settings;
@@ -138,6 +139,10 @@ impl Writer {
                 .partition(number(partition))
                 .key(&record.key)
                 .payload(&record.value);
+            let message = match &record.trace {
+                Some(trace) => message.headers(headers::of(trace)),
+                None => message,
+            };
             if let Err((error, _)) = producer.send(message) {
                 group.settle(index, Err(of(&known.name, "appending", &error)));
             }

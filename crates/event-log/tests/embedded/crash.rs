@@ -62,6 +62,7 @@ async fn run(log: Arc<impl EventLog>, appender: usize, work: Work) {
         let records = names.iter().map(|name| NewRecord {
             key: name.clone().into_bytes(),
             value: format!("{name:x<width$}", width = work.bytes).into_bytes(),
+            trace: None,
         });
         let outcomes = log.append(TOPIC, records.collect()).await.unwrap();
         for (name, outcome) in names.iter().zip(outcomes) {

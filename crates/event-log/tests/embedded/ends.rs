@@ -9,7 +9,7 @@ use event_log::{Embedded, Error, EventLog, NewRecord};
 use crate::harness::{open, settings};
 
 async fn append(log: &Embedded, records: usize) {
-    let record = |n: usize| NewRecord { key: vec![n as u8], value: vec![7; 100] };
+    let record = |n: usize| NewRecord { key: vec![n as u8], value: vec![7; 100], trace: None };
     for outcome in log.append("t", (0..records).map(record).collect()).await.unwrap() {
         outcome.unwrap();
     }

@@ -11,7 +11,7 @@ use record::{Offset, Partition};
 use crate::harness::{Directory, open, settings};
 
 fn record(bytes: usize) -> NewRecord {
-    NewRecord { key: b"k".to_vec(), value: vec![7; bytes - 1] }
+    NewRecord { key: b"k".to_vec(), value: vec![7; bytes - 1], trace: None }
 }
 
 /// More than the queue holds: appenders wait for room, and all get through.
@@ -85,7 +85,7 @@ fn full_disk_child() {
             // No compression makes this smaller.
             let noise = (0..40_000u32).map(|j| (i * 40_000 + j).wrapping_mul(2_654_435_761));
             let value = noise.flat_map(u32::to_be_bytes).collect();
-            let record = NewRecord { key: Vec::new(), value };
+            let record = NewRecord { key: Vec::new(), value, trace: None };
             match log.append("t", vec![record]).await.unwrap().remove(0) {
                 Ok(appended) => println!("ack {}", appended.offset),
                 Err(error) => {

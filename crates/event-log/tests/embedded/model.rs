@@ -102,7 +102,8 @@ async fn append(
     model: &mut Model,
     records: Vec<(Vec<u8>, Vec<u8>)>,
 ) {
-    let new = records.iter().cloned().map(|(key, value)| NewRecord { key, value }).collect();
+    let new =
+        records.iter().cloned().map(|(key, value)| NewRecord { key, value, trace: None }).collect();
     let outcomes = log.append(name, new).await.unwrap();
     assert_eq!(outcomes.len(), records.len());
     for ((key, value), outcome) in records.into_iter().zip(outcomes) {
@@ -117,7 +118,14 @@ async fn append(
         assert_eq!((outcome.partition, outcome.offset), (partition, offset));
         let last = records.last().map_or(AppendTime(i64::MIN), |record| record.append_time);
         assert!(outcome.append_time >= last);
-        records.push(Record { partition, offset, append_time: outcome.append_time, key, value });
+        records.push(Record {
+            partition,
+            offset,
+            append_time: outcome.append_time,
+            key,
+            value,
+            trace: None,
+        });
     }
 }
 

@@ -124,7 +124,7 @@ pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 }
 
 pub(crate) fn record(key: &str, value: &str) -> NewRecord {
-    NewRecord { key: key.into(), value: value.into() }
+    NewRecord { key: key.into(), value: value.into(), trace: None }
 }
 
 /// Appends one record to a topic that takes it.

@@ -42,7 +42,8 @@ impl Pair {
     pub(crate) async fn append(&self, i: u64) -> (Partition, Offset) {
         let key = format!("key {}", i % KEYS).into_bytes();
         let value = format!("{}:{i}", std::process::id()).into_bytes();
-        let appended = self.log.append(TOPIC, vec![NewRecord { key, value }]).await.unwrap();
+        let appended =
+            self.log.append(TOPIC, vec![NewRecord { key, value, trace: None }]).await.unwrap();
         let appended = appended.into_iter().next().unwrap().unwrap();
         (appended.partition, appended.offset)
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
+use tracing::Instrument as _;
 use wire::v1;
 use wire::v1::recommender_server::Recommender;
 
@@ -11,6 +12,7 @@ use crate::service::calls::{Call, Method, Outcome};
 use crate::service::core::Core;
 use crate::service::deadline;
 use crate::service::status::Refusal;
+use crate::service::trace;
 
 /// `Recommender`.
 pub(in crate::service) struct RecommenderRpc(pub(in crate::service) Arc<Core>);
@@ -44,7 +46,10 @@ impl RecommenderRpc {
         let margin = Duration::from_millis(core.settings.margin_ms);
         let timeout = deadline::client_timeout(request.metadata());
         let deadline = start + deadline::budget(timeout, limit, margin);
-        let answer = core.recommend(request.into_inner(), deadline).await;
+        let trace = trace::of_call(request.metadata(), &core.entropy);
+        let span = trace::span(Method::Recommend.as_str(), &trace);
+        let answering = core.recommend(request.into_inner(), deadline, trace);
+        let answer = answering.instrument(span).await;
         permit.done(start.elapsed());
         answer
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use definitions::decode::Decoder;
 use definitions::{Lane, Rejection, Source};
 use event_log::{Appended, NewRecord, Topic};
-use record::{AppendTime, Offset, Partition, Record, partition_for_key};
+use record::{AppendTime, Offset, Partition, Record, Trace, partition_for_key};
 use tonic::{Request, Response, Status};
+use tracing::Instrument as _;
 use wire::v1;
 use wire::v1::track_status::Code;
 use wire::v1::tracker_server::Tracker;
@@ -17,6 +18,7 @@ use crate::service::clip::quoted;
 use crate::service::core::Core;
 use crate::service::metrics::Metrics;
 use crate::service::status::Refusal;
+use crate::service::trace::{self, TARGET};
 use crate::service::validate::Violations;
 
 /// Events of one call.
@@ -50,9 +52,11 @@ impl TrackerRpc {
     ) -> Result<v1::TrackResponse, Refusal> {
         let core = &self.0;
         let _permit = core.shedder.admit(client(&request))?;
+        let trace = trace::of_call(request.metadata(), &core.entropy);
+        let span = trace::span(Method::Track.as_str(), &trace);
         let events = request.into_inner().events;
         check(&events)?;
-        let statuses = track(core, events).await?;
+        let statuses = track(core, events, &trace).instrument(span).await?;
         let count = |code: Code| statuses.iter().filter(|s| s.code() == code).count() as u64;
         Metrics::add(&core.metrics.track_ok, count(Code::Ok));
         Metrics::add(&core.metrics.track_invalid, count(Code::Invalid));
@@ -79,7 +83,11 @@ fn check(events: &[v1::Event]) -> Result<(), Refusal> {
 
 /// Judges each event as the updater's lanes will, appends what at least one of them will count and waits for
 /// it to be durable.
-async fn track(core: &Core, events: Vec<v1::Event>) -> Result<Vec<v1::TrackStatus>, Refusal> {
+async fn track(
+    core: &Core,
+    events: Vec<v1::Event>,
+    trace: &Trace,
+) -> Result<Vec<v1::TrackStatus>, Refusal> {
     let mut statuses: Vec<Option<v1::TrackStatus>> = vec![None; events.len()];
     let mut by_source: BTreeMap<String, Vec<(usize, Vec<u8>)>> = BTreeMap::new();
     for (at, event) in events.into_iter().enumerate() {
@@ -100,7 +108,7 @@ async fn track(core: &Core, events: Vec<v1::Event>) -> Result<Vec<v1::TrackStatu
         let topic = topic.ok_or_else(|| {
             Refusal::Unavailable(format!("topic {} has no lane in this service", source.topic))
         })?;
-        for (at, outcome) in append(core, source, *topic, events).await {
+        for (at, outcome) in append(core, source, *topic, events, trace).await {
             statuses[at] = Some(outcome);
         }
     }
@@ -112,6 +120,7 @@ async fn append(
     source: &Arc<Source>,
     topic: Topic,
     events: Vec<(usize, Vec<u8>)>,
+    trace: &Trace,
 ) -> Vec<(usize, v1::TrackStatus)> {
     let now = core.clock.append_time();
     let mut outcomes = Vec::with_capacity(events.len());
@@ -128,7 +137,8 @@ async fn append(
             Some(fold::Refusal::Partial(lanes)) => lanes.into_iter().map(by_lane).collect(),
             None => Vec::new(),
         };
-        good.push(((at, refused_by), NewRecord { key: record.key, value: record.value }));
+        let trace = Some(Box::new(trace.clone()));
+        good.push(((at, refused_by), NewRecord { key: record.key, value: record.value, trace }));
     }
     if good.is_empty() {
         return outcomes;
@@ -167,7 +177,14 @@ fn judge(
         let (places, records) = by_partition.entry(partition).or_default();
         let offset = Offset(records.len() as u64);
         places.push(at);
-        records.push(Record { partition, offset, append_time: now, key: key.into_bytes(), value });
+        records.push(Record {
+            partition,
+            offset,
+            append_time: now,
+            key: key.into_bytes(),
+            value,
+            trace: None,
+        });
     }
     let mut judged = Vec::new();
     for (partition, (places, records)) in by_partition {
@@ -198,6 +215,8 @@ fn key(source: &Source, payload: &[u8]) -> String {
 }
 
 fn accepted(source: &Source, topic: Topic, appended: Appended) -> v1::TrackStatus {
+    let (at, offset) = (appended.partition, appended.offset);
+    tracing::debug!(target: TARGET, topic = source.topic, partition = %at, %offset, "appended");
     let position = v1::Position {
         topic: source.topic.clone(),
         log_id: topic.log.0.to_vec(),

@@ -5,6 +5,7 @@ mod record;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::record::Trace;
 use async_trait::async_trait;
 use candidate_pipeline::SideEffect;
 use event_log::{EventLog, NewRecord};
@@ -32,6 +33,7 @@ pub(in crate::service) struct Done {
     pub(in crate::service) selected: Vec<Candidate>,
     pub(in crate::service) rest: Vec<Candidate>,
     pub(in crate::service) response: v1::RecommendResponse,
+    pub(in crate::service) trace: Trace,
 }
 
 /// Puts answers into the queue; one that finds it full is dropped and counted.
@@ -95,6 +97,7 @@ impl Writer {
             let records = batch.drain(..).map(|done| NewRecord {
                 key: done.query.request.visitor_id.clone().into_bytes(),
                 value: record::record(&done, &self.constants).encode_to_vec(),
+                trace: Some(Box::new(done.trace.clone())),
             });
             let records: Vec<NewRecord> = records.collect();
             self.append(records).await;

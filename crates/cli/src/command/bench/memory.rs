@@ -107,7 +107,11 @@ impl Bench<'_> {
         let mut workload = Workload::new(self.load);
         for first in (0..events).step_by(BATCH) {
             let records = workload.records(BATCH.min(events - first)).into_iter();
-            let records = records.map(|record| NewRecord { key: record.key, value: record.value });
+            let records = records.map(|record| NewRecord {
+                key: record.key,
+                value: record.value,
+                trace: None,
+            });
             let topic = &self.lanes[0].source.topic;
             let outcomes = data.log.append(topic, records.collect()).await?;
             outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -254,7 +254,7 @@ impl Servers<'_> {
 
 fn new_records(workload: &mut Workload, count: usize) -> Vec<NewRecord> {
     let records = workload.records(count).into_iter();
-    records.map(|record| NewRecord { key: record.key, value: record.value }).collect()
+    records.map(|record| NewRecord { key: record.key, value: record.value, trace: None }).collect()
 }
 
 fn tell(name: &str, value: f64, unit: &str) -> anyhow::Result<()> {

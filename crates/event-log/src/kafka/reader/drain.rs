@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{Fault, PartitionReader};
 use crate::Error;
+use crate::kafka::headers;
 
 /// About the most bytes of one call's records.
 const BYTES_MAX: usize = 4 << 20;
@@ -73,6 +74,7 @@ fn record(partition: Partition, message: &BorrowedMessage<'_>) -> Option<Record>
         append_time: AppendTime(append_time),
         key: message.key().unwrap_or_default().to_vec(),
         value: message.payload().unwrap_or_default().to_vec(),
+        trace: message.headers().and_then(headers::trace).map(Box::new),
     })
 }
 
