@@ -33,21 +33,35 @@ pub(crate) fn check(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
         return Err(wrong(&files, "is no directory"));
     }
     is_file(&files.join("version"))?;
-    let mut journals = Vec::new();
-    for entry in std::fs::read_dir(&files).map_err(|error| Error::io(&files, error))? {
-        let path = entry.map_err(|error| Error::io(&files, error))?.path();
-        if path.extension().is_some_and(|extension| extension == "jnl") {
-            is_file(&path)?;
-            let name = path.file_stem().and_then(OsStr::to_str);
-            let number = name.and_then(|name| name.parse().ok());
-            journals.push((number.ok_or_else(|| wrong(&path, "is no journal's name"))?, path));
-        }
-    }
-    journals.sort();
+    let journals = journals(directory, &files)?;
+    journals.iter().try_for_each(|(_, path)| is_file(path))?;
     match journals.is_empty() {
         true => Err(wrong(&files, "has no journal (*.jnl)")),
         false => Ok(journals),
     }
+}
+
+/// The journals by their numbers, in order.
+fn journals(directory: &Path, files: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
+    let mut journals = Vec::new();
+    for entry in std::fs::read_dir(files).map_err(|error| Error::io(files, error))? {
+        let path = entry.map_err(|error| Error::io(files, error))?.path();
+        if path.extension().is_some_and(|extension| extension == "jnl") {
+            let name = path.file_stem().and_then(OsStr::to_str);
+            let number = name.and_then(|name| name.parse().ok());
+            let number =
+                number.ok_or_else(|| Error::files(directory, &path, "is no journal's name"))?;
+            journals.push((number, path));
+        }
+    }
+    journals.sort();
+    Ok(journals)
+}
+
+/// Number of the journal that is written to.
+pub(crate) fn newest_journal(directory: &Path) -> Result<u64, Error> {
+    let journals = journals(directory, &directory.join(FILES))?;
+    Ok(journals.last().map_or(0, |(number, _)| *number))
 }
 
 /// Makes the library's lock file again if it is gone: it is empty, and [`crate::owner`]'s lock is the one that

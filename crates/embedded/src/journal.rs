@@ -17,36 +17,36 @@ use std::path::{Path, PathBuf};
 use batches::{Batch, Batches};
 
 use crate::Error;
+use crate::synced::Note;
 
 /// More sequence numbers than tables take in the moment in which a batch waits for the journal.
 const SEQNO_SLACK: u64 = 1 << 20;
 
 /// What the journals hold.
 pub(crate) struct Whole {
-    /// Number of the last batch; 0 if none has one.
-    pub(crate) last: u64,
+    /// Number of the last batch that has one, and of the journal that it lies in.
+    last: Option<(u64, u64)>,
+    /// What was synced, if it is said.
+    synced: Option<Note>,
+    /// Where the whole batches end.
+    end: (PathBuf, u64),
     /// Where, in a journal, whole batches end and something else follows.
     torn: Vec<(PathBuf, u64)>,
 }
 
-/// Looks at the journals, in their order. `synced` is the number of the last batch that was synced for certain.
+/// Looks at the journals, in their order. `synced` is what was synced for certain.
 ///
 /// # Errors
 /// [`Error::Journal`] says where something is wrong.
 pub(crate) fn check(
     directory: &Path,
     journals: &[(u64, PathBuf)],
-    synced: Option<u64>,
+    synced: Option<Note>,
 ) -> Result<Whole, Error> {
-    let damaged = |(path, at): Place<'_>, what| Error::Journal {
-        path: directory.to_owned(),
-        file: path.strip_prefix(directory).unwrap_or(path).to_owned(),
-        at,
-        what,
-    };
+    let damaged = |place: Place<'_>, what| damaged(directory, place, what);
     let (first, last) = (&journals[0], &journals[journals.len() - 1]);
     let mut order = Order::default();
-    let mut torn = Vec::new();
+    let (mut torn, mut holder) = (Vec::new(), first.0);
     // Where the batch before begins, and where it ends.
     let (mut before, mut end): (Option<Place<'_>>, Option<Place<'_>>) = (None, None);
     for (next, (id, path)) in (first.0..).zip(journals) {
@@ -61,6 +61,7 @@ pub(crate) fn check(
             let this = Some((path, batch.at));
             let (place, what) = match order.take(&batch) {
                 Ok(()) => {
+                    holder = if batch.stamp.is_some() { *id } else { holder };
                     (before, end) = (this, Some((path, batches.end())));
                     continue;
                 }
@@ -78,12 +79,25 @@ pub(crate) fn check(
             return Err(damaged((path, 0), LOST));
         }
     }
-    if synced.is_some_and(|synced| order.number < synced) {
-        let place = torn.last().copied().or(end);
-        return Err(damaged(place.expect("there is a journal"), LOST));
+    let lacks = synced.is_some_and(|synced| match order.number {
+        Some(last) => last < synced.number,
+        // Of a version that gave them no numbers: what was synced before them is in tables, or is not.
+        None if before.is_some() => false,
+        // The journal that had it is gone, if all of it is in tables.
+        None => synced.journal.is_some_and(|journal| first.0 <= journal),
+    });
+    let end = torn.last().copied().or(end).expect("there is a journal");
+    if lacks {
+        return Err(damaged(end, LOST));
     }
-    let torn = torn.into_iter().map(|(path, end)| (path.to_owned(), end)).collect();
-    Ok(Whole { last: order.number, torn })
+    let owned = |(path, at): Place<'_>| (path.to_owned(), at);
+    let last = order.number.map(|number| (number, holder));
+    Ok(Whole { last, synced, end: owned(end), torn: torn.into_iter().map(owned).collect() })
+}
+
+fn damaged(directory: &Path, (path, at): Place<'_>, what: &'static str) -> Error {
+    let file = path.strip_prefix(directory).unwrap_or(path).to_owned();
+    Error::Journal { path: directory.to_owned(), file, at, what }
 }
 
 /// A journal, and an offset in it.
@@ -93,18 +107,30 @@ const SEQNO: &str = "has a batch with another sequence number than it was writte
 const LOST: &str = "lacks a batch that was written and synced";
 
 impl Whole {
-    /// Says, and if the library might refuse it, cuts off what is no whole batch. `synced` as for [`check`].
+    /// What is synced, now that the library says which batch is the last one, from journals and tables.
+    ///
+    /// # Errors
+    /// [`Error::Journal`] when that is not all of it.
+    pub(crate) fn note(&self, directory: &Path, number: u64) -> Result<Note, Error> {
+        if self.synced.is_some_and(|synced| number < synced.number) {
+            return Err(damaged(directory, (&self.end.0, self.end.1), LOST));
+        }
+        let journal = self.last.filter(|(last, _)| *last == number).map(|(_, journal)| journal);
+        Ok(Note { number, journal })
+    }
+
+    /// Says, and if the library might refuse it, cuts off what is no whole batch.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn cut(&self, synced: Option<u64>) -> Result<(), Error> {
+    pub(crate) fn cut(&self) -> Result<(), Error> {
         for (path, end) in &self.torn {
             tracing::warn!(
                 journal = %path.display(),
                 at = end,
                 "its end is no whole write and is cut off: what was on its way when the machine stopped"
             );
-            if synced.is_some() {
+            if self.synced.is_some() {
                 cut(path, *end).map_err(|error| Error::io(path, error))?;
             }
         }
@@ -122,7 +148,8 @@ fn cut(path: &Path, end: u64) -> io::Result<()> {
 #[derive(Default)]
 struct Order {
     seqno: Option<u64>,
-    number: u64,
+    /// Of the last one that has a number.
+    number: Option<u64>,
 }
 
 enum Wrong {
@@ -145,10 +172,10 @@ impl Order {
             if before.is_some_and(|before| stamp.seqno_min <= before) {
                 return Err(Wrong::Before);
             }
-            if before.is_some() && stamp.number != self.number + 1 {
+            let number = self.number.replace(stamp.number);
+            if number.is_some_and(|number| stamp.number != number + 1) {
                 return Err(Wrong::Gap);
             }
-            self.number = stamp.number;
         }
         match before.is_some_and(|before| batch.seqno <= before) {
             true => Err(Wrong::Own),

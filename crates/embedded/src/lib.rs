@@ -60,7 +60,7 @@ use crate::owner::Ownership;
 pub use crate::role::Role;
 use crate::role::Roles;
 use crate::stamp::Stamp;
-use crate::synced::Synced;
+use crate::synced::{Mark, Note, Synced};
 
 /// Where a data directory has its database.
 const FILES: &str = "db";
@@ -126,6 +126,7 @@ struct Shared {
     group: GroupSync,
     /// `None` with [`SyncMode::Never`].
     noted: Option<Synced>,
+    mark: Mutex<Mark>,
     roles: Roles,
     crash: Option<crash::Armed>,
     poisoned: AtomicBool,
@@ -188,16 +189,19 @@ impl Database {
         if !path.try_exists().map_err(io)? {
             opening::create(directory, &path)?;
         }
-        let last = opening::check(directory, &path)?;
+        let whole = opening::check(directory, &path)?;
         let failed = |source| Error::database(directory, source);
         let inner = opening::open(&path).map_err(failed)?;
         let stamps = inner.keyspace(stamp::KEYSPACE, || stamp::options(options.memtable_bytes));
         let stamps = stamps.map_err(failed)?;
         // Opening synced the journal.
+        let note = whole.note(directory, stamp::last(&stamps).map_err(failed)?)?;
         let noted = match options.sync {
-            SyncMode::Always => Some(Synced::open(&path, last)?),
+            SyncMode::Always => Some(Synced::open(&path, note)?),
             SyncMode::Never => None,
         };
+        let journal = files::newest_journal(directory)?;
+        let mark = Mark { number: note.number, journal, before: note.journal };
         Ok(Self {
             shared: Arc::new(Shared {
                 inner,
@@ -206,8 +210,9 @@ impl Database {
                 memtable_bytes: options.memtable_bytes,
                 stamps,
                 order: Mutex::new(()),
-                group: GroupSync::after(last),
+                group: GroupSync::after(note.number),
                 noted,
+                mark: Mutex::new(mark),
                 roles: Roles::default(),
                 crash: options.crash_at.map(crash::Armed::new),
                 poisoned: AtomicBool::new(false),
@@ -323,9 +328,24 @@ impl Shared {
     fn sync(&self, ticket: Ticket) -> Result<(), fjall::Error> {
         self.group.sync(ticket.0, |covered| {
             self.inner.persist(PersistMode::SyncAll)?;
-            self.noted.iter().for_each(|noted| noted.note(covered));
+            if let Some(noted) = &self.noted {
+                let mut mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+                noted.note(Note { number: covered, journal: mark.journal_of(covered) });
+                if covered > mark.number {
+                    self.advance(&mut mark);
+                }
+            }
             Ok(())
         })
+    }
+
+    /// Goes on to the last batch and the journal of the moment, if the system says which that is.
+    fn advance(&self, mark: &mut Mark) {
+        // So that no batch is on its way into a journal while the newest one is looked up.
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(journal) = files::newest_journal(&self.directory) {
+            *mark = Mark { number: self.group.last(), journal, before: Some(mark.journal) };
+        }
     }
 }
 

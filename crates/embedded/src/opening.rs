@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::{Error, files, journal, manifests, synced};
+use crate::journal::{self, Whole};
+use crate::{Error, files, manifests, synced};
 
 /// Memory for cached blocks of tables.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -13,16 +14,15 @@ const WORKER_THREADS: usize = 1;
 /// Journal kept on the disk; what it holds is read again at every opening.
 const JOURNAL_BYTES_MAX: u64 = 128 << 20;
 
-/// Looks at all that the library believes without looking, and repairs what a crash left. Gives the number of the
-/// last batch.
-pub(crate) fn check(directory: &Path, path: &Path) -> Result<u64, Error> {
+/// Looks at all that the library believes without looking, and repairs what a crash left.
+pub(crate) fn check(directory: &Path, path: &Path) -> Result<Whole, Error> {
     let journals = files::check(directory)?;
     manifests::check(directory, path)?;
     let synced = synced::read(directory, path)?;
     let whole = journal::check(directory, &journals, synced)?;
-    whole.cut(synced)?;
+    whole.cut()?;
     files::make_lock(path)?;
-    Ok(whole.last)
+    Ok(whole)
 }
 
 /// Opens the library's database, or creates it.

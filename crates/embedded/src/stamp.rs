@@ -1,9 +1,10 @@
 //! What each batch says of itself, as its last item: fjall's checksum covers the items of a batch, but neither
 //! its sequence number nor its place among the others.
 
-use fjall::KeyspaceCreateOptions;
+use fjall::{Keyspace, KeyspaceCreateOptions};
 
-/// Where it lies. Nobody reads it from there: it is written to be in the journal.
+/// Where it lies. It is written to be in the journal; an opening reads the last one from here, for no journal may
+/// have it any more.
 pub(crate) const KEYSPACE: &str = "batches";
 /// As no key of the log or the store begins.
 pub(crate) const KEY: [u8; 16] = *b"\xfftwofold.batch.1";
@@ -16,6 +17,16 @@ const MEMTABLE_BYTES: u64 = 1 << 20;
 pub(crate) fn options(memtable_bytes: Option<u64>) -> KeyspaceCreateOptions {
     let bytes = memtable_bytes.unwrap_or(MEMTABLE_BYTES).min(MEMTABLE_BYTES);
     KeyspaceCreateOptions::default().max_memtable_size(bytes)
+}
+
+/// Number of the last batch; 0: there is none.
+///
+/// # Errors
+/// When the library cannot read it.
+pub(crate) fn last(stamps: &Keyspace) -> fjall::Result<u64> {
+    let stamp = stamps.get(KEY)?;
+    let stamp = stamp.and_then(|bytes| Some(Stamp::decode(bytes.as_ref().try_into().ok()?)));
+    Ok(stamp.map_or(0, |stamp| stamp.number))
 }
 
 /// A batch's number and the least sequence number that it can have.

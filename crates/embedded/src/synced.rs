@@ -1,9 +1,10 @@
-//! The number of the last batch that was synced, in a file beside the journals: one small write after each sync,
-//! without a sync of its own. What it says was true when it was written, so at worst it says too little, after
-//! a power failure.
+//! The number of the last batch that was synced, and the journal from which on it lies, in a file beside the
+//! journals: one small write after each sync, without a sync of its own. What it says was true when it was
+//! written, so at worst it says too little, after a power failure.
 //!
 //! The journal cannot say it itself: of its last batches, one that was synced and is damaged looks like one that
-//! never was whole.
+//! never was whole. And where no journal has a batch, the one that had this may be gone because all of it is in
+//! tables, which only its number tells.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
@@ -17,7 +18,33 @@ use crate::Error;
 /// Within the database.
 const FILE: &str = "synced";
 /// Of the file, in bytes: less than a disk writes at once.
-const BYTES: usize = 38;
+const BYTES: usize = 59;
+
+/// What is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// Number of the last batch; 0: none.
+    pub(crate) number: u64,
+    /// It lies in the journal of this number or a later one; `None`: in tables, or nobody knows.
+    pub(crate) journal: Option<u64>,
+}
+
+/// In which journal a batch lies at the earliest.
+pub(crate) struct Mark {
+    /// Batches after this one lie in `journal` or a later one.
+    pub(crate) number: u64,
+    /// The journal that was written to when that one was the last.
+    pub(crate) journal: u64,
+    /// Where those lie that were not synced then, the marked one included.
+    pub(crate) before: Option<u64>,
+}
+
+impl Mark {
+    /// A journal that a batch which is not noted yet does not lie before.
+    pub(crate) fn journal_of(&self, number: u64) -> Option<u64> {
+        if number > self.number { Some(self.journal) } else { self.before }
+    }
+}
 
 /// The file, while the database is open.
 pub(crate) struct Synced {
@@ -29,51 +56,57 @@ pub(crate) struct Synced {
 ///
 /// # Errors
 /// When it is not what was written; when the system refuses.
-pub(crate) fn read(directory: &Path, files: &Path) -> Result<Option<u64>, Error> {
+pub(crate) fn read(directory: &Path, files: &Path) -> Result<Option<Note>, Error> {
     let path = files.join(FILE);
     let text = match std::fs::read(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         text => text.map_err(|error| Error::io(&path, error))?,
     };
-    let number = text.get(..20).and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
-    match number.filter(|number| text == line(*number)) {
-        Some(number) => Ok(Some(number)),
+    match parse(&text).filter(|note| text == line(*note)) {
+        Some(note) => Ok(Some(note)),
         None => Err(Error::files(directory, &path, "is not what was written")),
     }
 }
 
+fn parse(line: &[u8]) -> Option<Note> {
+    let number = |at: usize| str::from_utf8(line.get(at..at + 20)?).ok()?.parse().ok();
+    Some(Note { number: number(0)?, journal: u64::checked_sub(number(21)?, 1) })
+}
+
 impl Synced {
-    /// Of a database that is synced as far as `number`.
+    /// Of a database that is synced as far as `note` says.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(crate) fn open(files: &Path, number: u64) -> Result<Self, Error> {
+    pub(crate) fn open(files: &Path, note: Note) -> Result<Self, Error> {
         let path = files.join(FILE);
         let io = |error| Error::io(&path, error);
         if !path.try_exists().map_err(io)? {
             let unfinished = files.join("synced.new");
             let mut file = File::create(&unfinished).map_err(io)?;
-            file.write_all(&line(number)).and_then(|()| file.sync_all()).map_err(io)?;
+            file.write_all(&line(note)).and_then(|()| file.sync_all()).map_err(io)?;
             std::fs::rename(&unfinished, &path).map_err(io)?;
         }
         let file = File::options().write(true).open(&path).map_err(io)?;
         let synced = Self { path: path.clone(), file };
-        synced.note(number);
+        synced.note(note);
         Ok(synced)
     }
 
     /// Notes the last batch of a sync. A failure leaves an earlier note, which holds as well.
-    pub(crate) fn note(&self, number: u64) {
-        if let Err(error) = self.file.write_all_at(&line(number), 0) {
+    pub(crate) fn note(&self, note: Note) {
+        if let Err(error) = self.file.write_all_at(&line(note), 0) {
             tracing::warn!(%error, file = %self.path.display(), "what is synced is not noted");
         }
     }
 }
 
-fn line(number: u64) -> [u8; BYTES] {
-    let digits = format!("{number:020}");
+/// The number, the journal's plus one, and their XXH3.
+fn line(note: Note) -> [u8; BYTES] {
+    let journal = note.journal.map_or(0, |journal| journal.saturating_add(1));
+    let digits = format!("{:020} {journal:020}", note.number);
     let line = format!("{digits} {:016x}\n", xxh3_64(digits.as_bytes()));
-    line.into_bytes().try_into().expect("20 digits, a space, 16 digits and an end of line")
+    line.into_bytes().try_into().expect("20, 20 and 16 digits, two spaces and an end of line")
 }
 
 #[cfg(test)]
@@ -84,12 +117,14 @@ mod tests {
     fn what_is_noted_is_read_and_a_flipped_bit_is_refused() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(read(root.path(), root.path()).unwrap(), None);
-        let synced = Synced::open(root.path(), 7).unwrap();
-        assert_eq!(read(root.path(), root.path()).unwrap(), Some(7));
-        synced.note(u64::MAX);
-        assert_eq!(read(root.path(), root.path()).unwrap(), Some(u64::MAX));
-        Synced::open(root.path(), 12_345).unwrap();
-        assert_eq!(read(root.path(), root.path()).unwrap(), Some(12_345));
+        let notes = [(7, None), (u64::MAX, Some(u64::MAX - 1)), (12_345, Some(0))];
+        let notes = notes.map(|(number, journal)| Note { number, journal });
+        let synced = Synced::open(root.path(), notes[0]).unwrap();
+        assert_eq!(read(root.path(), root.path()).unwrap(), Some(notes[0]));
+        synced.note(notes[1]);
+        assert_eq!(read(root.path(), root.path()).unwrap(), Some(notes[1]));
+        Synced::open(root.path(), notes[2]).unwrap();
+        assert_eq!(read(root.path(), root.path()).unwrap(), Some(notes[2]));
         let path = root.path().join(FILE);
         let whole = std::fs::read(&path).unwrap();
         for bit in 0..whole.len() * 8 {

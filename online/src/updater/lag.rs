@@ -137,8 +137,8 @@ struct Look<'a> {
     source: Arc<Source>,
     lanes: Vec<Arc<Lane>>,
     ends: BTreeMap<Partition, Ends>,
-    /// Append times that were read, of the record at a position.
-    read: BTreeMap<Partition, (Offset, AppendTime)>,
+    /// Append times that were read, of the record at a position: lanes stand at different ones.
+    read: BTreeMap<(LaneId, Partition), (Offset, AppendTime)>,
 }
 
 /// How far a (lane, partition) is.
@@ -187,7 +187,9 @@ impl<'a> Look<'a> {
                 // A log may end in gaps, which no record covers, and so no head.
                 let lag_time = match next.max(read_to) >= bounds.next {
                     true => Some(Duration::ZERO),
-                    false => self.oldest(*partition, next, reached, &mut reads_left).await,
+                    false => {
+                        self.oldest((lane.id, *partition), next, reached, &mut reads_left).await
+                    }
                 };
                 let lag = bounds.next.0.saturating_sub(next.0);
                 let (lane, partition, age) = (Arc::clone(&lane), *partition, Duration::ZERO);
@@ -214,7 +216,7 @@ impl<'a> Look<'a> {
     /// How long ago the first record from `next` on was appended, which is there.
     async fn oldest(
         &mut self,
-        partition: Partition,
+        (lane, partition): (LaneId, Partition),
         next: Offset,
         reached: Option<AppendTime>,
         reads_left: &mut usize,
@@ -224,7 +226,7 @@ impl<'a> Look<'a> {
         if let Some(came) = came {
             return Some(clock.monotonic().saturating_sub(came));
         }
-        let known = self.read.get(&partition).filter(|(at, _)| *at == next);
+        let known = self.read.get(&(lane, partition)).filter(|(at, _)| *at == next);
         let appended = match (reached, known) {
             // The one after it is as old as that, or a little younger.
             (Some(reached), _) => reached,
@@ -233,7 +235,7 @@ impl<'a> Look<'a> {
             (None, None) => {
                 *reads_left -= 1;
                 let appended = self.append_time(partition, next).await?;
-                self.read.insert(partition, (next, appended));
+                self.read.insert((lane, partition), (next, appended));
                 appended
             }
         };

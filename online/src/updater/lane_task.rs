@@ -212,19 +212,26 @@ impl LaneTask {
         let reached = records.last().map(|record| record.append_time);
         self.tell(context, previous, head, reached, published);
         self.fold.evict(context.memory_bytes_each);
-        self.look_for_silent_keys(context).await?;
+        self.look_for_silent_keys(context, written).await?;
         Ok(Step::Covered)
     }
 
-    /// Reads a page of the states, where there may be some to sweep.
-    async fn look_for_silent_keys(&mut self, context: &Context) -> Result<(), Error> {
+    /// Reads a page of the states, where there may be some to sweep: twice as many keys as were `written`, at
+    /// least, or a walk would not reach the end of a store that grows.
+    async fn look_for_silent_keys(
+        &mut self,
+        context: &Context,
+        written: usize,
+    ) -> Result<(), Error> {
         let watermark = self.fold.head().watermark;
         let Some(from) = self.sweep.next_page(&self.lane, watermark) else { return Ok(()) };
-        let (from, keys) = (from.to_vec(), context.settings.sweep_keys);
-        let page = retry(context, "looking for keys to sweep", || {
-            context.store.page(self.lane.id, self.partition, &from, keys)
-        })
-        .await?;
+        let keys = context.settings.sweep_keys.max(2 * written);
+        let page = context.store.page(self.lane.id, self.partition, from, keys).await;
+        let page = match page {
+            // The next commit will do.
+            Err(online_store::Error::Unavailable { .. }) => return Ok(()),
+            page => page?,
+        };
         // If the store has moved, the next commit finds out; this page is of no use then.
         if page.head.as_ref().map(|head| head.next) != self.stored {
             return Ok(());

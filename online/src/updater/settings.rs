@@ -39,7 +39,8 @@ pub struct Settings {
     /// How long a partition is left alone that another updater has claimed, in milliseconds, before it is
     /// claimed again if the group still says that it is ours: longer than the group takes to say otherwise.
     pub settle_ms: u64,
-    /// States looked at after a commit, while those are looked for that nobody can see any more.
+    /// States looked at after a commit, while those are looked for that nobody can see any more; after one
+    /// that has written more than half as many, twice as many as it has written.
     pub sweep_keys: usize,
     /// Topic that late records are written to.
     pub late_topic: String,

@@ -88,3 +88,61 @@ fn the_same_is_refused_when_it_was_synced() {
         assert_eq!(sample::read(root.path()), files, "{cut}");
     }
 }
+
+/// A database whose batches are all in tables, the journal that had them gone and the next one without a batch:
+/// its files, from the data directory.
+fn all_in_tables() -> (Files, Contents) {
+    let root = tempfile::tempdir().unwrap();
+    let database = Database::open(root.path()).unwrap();
+    // The library begins another journal after 64 MB, and compresses what it can.
+    let mut word = 1_u64;
+    for i in 0..70_u32 {
+        let blob: Vec<u8> = (0..1 << 17)
+            .flat_map(|_| {
+                word ^= word << 13;
+                word ^= word >> 7;
+                word ^= word << 17;
+                word.to_le_bytes()
+            })
+            .collect();
+        let log = database.keyspace("log").unwrap();
+        let mut batch = database.batch();
+        batch.insert(&log, i.to_be_bytes(), &blob);
+        database.write(batch).unwrap();
+    }
+    database.sync(sample::write(&database, 1)).unwrap();
+    for name in ["log", "states", "batches"] {
+        database.keyspace(name).unwrap().rotate_memtable_and_wait().unwrap();
+    }
+    let contents = sample::contents(&database).unwrap();
+    drop(database);
+    let mut files = sample::read(root.path());
+    let last = files.keys().filter(|path| path.extension().is_some_and(|e| e == "jnl")).max();
+    let last = last.unwrap().clone();
+    files.retain(|path, _| path.extension().is_none_or(|e| e != "jnl") || *path == last);
+    (files, contents)
+}
+
+#[test]
+fn a_journal_without_a_batch_is_whole_when_all_that_was_synced_is_in_tables() {
+    let (mut files, expected) = all_in_tables();
+    let journal = files.keys().find(|path| path.extension().is_some_and(|e| e == "jnl"));
+    let journal = journal.unwrap().clone();
+    assert_ne!(journal, Path::new(JOURNAL), "another journal was begun");
+    for bytes in [Vec::new(), vec![0; 1 << 20], vec![1, 1, 0, 0, 0, 9, 9]] {
+        files.insert(journal.clone(), bytes);
+        assert_eq!(opened(&files), expected);
+    }
+    // The one that has a batch that was synced is refused without it.
+    let root = sample::restored(&files);
+    let database = Database::open(root.path()).unwrap();
+    for i in [2, 3] {
+        database.sync(sample::write(&database, i)).unwrap();
+    }
+    drop(database);
+    std::fs::write(root.path().join(&journal), [1, 1, 0, 0, 0, 9, 9]).unwrap();
+    let files = sample::read(root.path());
+    let error = Database::open(root.path()).err().expect("a batch is gone").to_string();
+    assert!(error.contains("lacks a batch"), "{error}");
+    assert_eq!(sample::read(root.path()), files);
+}
