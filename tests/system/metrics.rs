@@ -221,7 +221,10 @@ fn servers_that_are_away_freeze_no_scrape() {
     let serving = flagged(&["serve", "--listen", "127.0.0.1:0"]);
     let (mut serve, _, address) = start(&twofold, &serving);
     let breakers = |page: &Page, state| page.sum("twofold_redis_breakers", &[("state", state)]);
-    let fine = scrape(&address);
+    let fine = until(&address, "a look at each lane", |page| {
+        page.sum("twofold_ledger_records", &lane) == 600.0
+            && page.values("twofold_sample_age_seconds").len() == 3
+    });
     assert_eq!((breakers(&fine, "closed"), breakers(&fine, "open")), (2.0, 0.0));
 
     kafka.pause();
