@@ -172,6 +172,9 @@ fn a_log_that_is_away_leaves_the_last_sample_to_grow_old() {
         let lanes = world.lanes.len() * world.log.bounds("clickstream").await.unwrap().len();
         until(&lags, |s| s.len() == lanes && lag(s) == 0).await;
         log.away.store(true, Ordering::SeqCst);
+        // A look that is under way ends, at each of the two sources.
+        let failed = lags.failures().0;
+        until(&lags, |_| lags.failures().0 > failed + 5).await;
         world.clock.advance(Duration::from_secs(100));
         let failed = lags.failures().0;
         until(&lags, |_| lags.failures().0 > failed + 2).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use online::updater::{Updater, status};
+use online::updater::{Counters, Updater, status};
 use runtime::shutdown::Shutdown;
 
 use crate::events::view;
@@ -14,17 +14,24 @@ use crate::world::{World, block_on, settings};
 
 #[test]
 fn records_reasons_and_commits_add_up_to_the_ledgers() {
+    // Commits that move, or replies that are lost: what is folded again is not counted again. Not both at once: a
+    // commit whose reply is lost, in a store that has moved since, may be anybody's.
+    let moved = Faults { moved: 10, ..Faults::default() };
+    let lost_reply = Faults { lost_reply: 30, ..Faults::default() };
+    add_up(moved, |counters| counters.replays);
+    add_up(lost_reply, |counters| counters.lost_replies);
+}
+
+fn add_up(faults: Faults, faced: fn(&Counters) -> u64) {
     block_on(async {
         let mut world = World::new(95).await;
         world.shop(800).await;
-        // Commits that move and replies that are lost: what is folded again is not counted again.
-        let faults = Faults { moved: 10, lost_reply: 5, ..Faults::default() };
         let store = Faulty::new(std::sync::Arc::clone(&world.store), 95, faults);
         let parts = online::updater::Parts { store, ..world.parts() };
         let (updater, handle) = Updater::open(settings(), parts).await.unwrap();
         updater.drain(Shutdown::never()).await.unwrap();
         let counters = handle.counters();
-        assert!(counters.replays > 0 && counters.lost_replies > 0, "{counters:?}");
+        assert!(faced(&counters) > 0, "{counters:?}");
 
         let lanes = status(&*world.log, &*world.store, &world.lanes, false).await.unwrap();
         let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
