@@ -1,5 +1,6 @@
 //! A lane: (source, entity) with all its groups, compiled. What commits and is read together.
 
+mod alike;
 mod build;
 mod evaluate;
 mod retention;

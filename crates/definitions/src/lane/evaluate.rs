@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
 use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 
+use super::alike::Rows;
 use super::{Columns, Conversion, Lane, LaneExpression, LaneFeature, Operation, SCALED_MAX};
 use crate::decode::KEY_BYTES_MAX;
 use crate::{EventBatch, Reason, Rejection};
@@ -23,8 +24,9 @@ impl Lane {
     pub fn evaluate(&self, batch: &EventBatch) -> Columns {
         let mut columns = Vec::with_capacity(self.expressions.len());
         let mut failures: Vec<Vec<Failure>> = Vec::with_capacity(self.expressions.len());
+        let mut rows = Rows::new(&self.source, &batch.columns);
         for expression in &self.expressions {
-            let (column, failed) = expression.evaluate(batch);
+            let (column, failed) = expression.evaluate(&mut rows);
             columns.push(column);
             failures.push(failed);
         }
@@ -115,8 +117,8 @@ impl Lane {
 }
 
 impl LaneExpression {
-    fn evaluate(&self, batch: &EventBatch) -> (ArrayRef, Vec<Failure>) {
-        let (values, failed) = self.expression.evaluate(&batch.columns);
+    fn evaluate(&self, rows: &mut Rows<'_>) -> (ArrayRef, Vec<Failure>) {
+        let (values, failed) = rows.evaluate(&self.expression);
         let mut failures: Vec<Failure> =
             failed.into_iter().map(|(row, reason)| (row, Reason::Expression, reason)).collect();
         let column = match self.conversion {

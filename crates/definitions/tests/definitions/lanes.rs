@@ -87,6 +87,32 @@ fn a_row_is_rejected_only_where_its_failure_is_asked_for() {
     assert_eq!(lane(&definitions, "item").evaluate(&batch).rejections, []);
 }
 
+/// What reads one text column is evaluated once per text; nobody may see that.
+#[test]
+fn equal_texts_have_the_value_or_the_failure_that_each_has_alone() {
+    let few = ["7", "x", "", "00000000000007", "00000000000008", "7", "null", "0000000", "x", "é"];
+    let many: Vec<String> = (0..40).map(|i| format!("{}", i % 23)).collect();
+    for texts in [few.map(String::from).to_vec(), many] {
+        let event = |text: &String| {
+            let category = match text.as_str() {
+                "null" => "null".to_owned(),
+                text => format!("\"{text}\""),
+            };
+            click(1, &format!(r#","kind":"purchase","category":{category}"#))
+        };
+        let events: Vec<String> = texts.iter().map(event).collect();
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        let value = "CASE WHEN category = '13' THEN 0 ELSE CAST(category AS BIGINT) END";
+        let (values, rejected) = spend(value, &events);
+        let alone = events.iter().map(|event| spend(value, &[event]));
+        let alone: (Vec<_>, Vec<_>) = alone.unzip();
+        assert_eq!(values, alone.0.concat(), "{texts:?}");
+        let failed = |row: &usize| !alone.1[*row].is_empty();
+        let rows: Vec<usize> = rejected.iter().map(|rejected| rejected.0).collect();
+        assert_eq!(rows, (0..texts.len()).filter(failed).collect::<Vec<_>>(), "{texts:?}");
+    }
+}
+
 #[test]
 fn filters_take_null_for_no() {
     let files = changed("groups/user_activity.toml", "kind = 'purchase'", "quantity > 1");
