@@ -22,9 +22,9 @@ use crate::{
     tiles::Tiles,
 };
 
-/// The state of one slot of one key: one cache line, as keys come at random.
+/// The state of one slot of one key: small, as keys come at random and nearly each brings its cells from
+/// memory.
 #[derive(Debug, Clone)]
-#[repr(align(64))]
 pub(crate) enum Cell {
     Count(Tiles<u64>),
     Sum(Tiles<wide::Wide>),
@@ -221,20 +221,13 @@ impl SlotKind {
 }
 
 impl Cell {
-    /// Something out of the cell itself, without a jump that waits for it.
+    /// Asks for the memory elsewhere that a fold looks at first, where [`SlotKind::is_elsewhere`].
     #[inline]
-    pub(crate) fn glance(&self) -> u64 {
-        u64::from(matches!(self, Self::Count(_)))
-    }
-
-    /// Something out of the memory elsewhere that a fold looks at first, where
-    /// [`SlotKind::is_elsewhere`].
-    #[inline]
-    pub(crate) fn glance_elsewhere(&self) -> u64 {
+    pub(crate) fn prefetch_elsewhere(&self) {
         match self {
-            Self::Sequence(entries) => entries.glance(),
-            Self::Keyed(tiles) => tiles.newest().map_or(0, keyed::Counts::glance),
-            Self::Count(_) | Self::Sum(_) | Self::Last(_) | Self::Decayed(_) => 0,
+            Self::Sequence(entries) => entries.prefetch(),
+            Self::Keyed(tiles) => tiles.newest().into_iter().for_each(keyed::Counts::prefetch),
+            Self::Count(_) | Self::Sum(_) | Self::Last(_) | Self::Decayed(_) => {}
         }
     }
 
@@ -250,5 +243,15 @@ impl Cell {
             }
             Self::Sequence(entries) => entries.heap_bytes(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_cells_are_three_cache_lines() {
+        assert_eq!(size_of::<Cell>(), 48);
     }
 }

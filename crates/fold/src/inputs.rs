@@ -47,8 +47,12 @@ impl<'a> Inputs<'a> {
         let mut filters: HashMap<usize, Arc<[bool]>> = HashMap::new();
         let mut filter = |index: usize| {
             let made = filters.entry(index).or_insert_with(|| {
+                let column = columns.columns[index].as_boolean();
+                let mut rows: Vec<bool> = column.values().iter().collect();
                 // A null does not admit.
-                columns.columns[index].as_boolean().iter().map(|row| row == Some(true)).collect()
+                let valid = column.nulls().into_iter().flatten();
+                rows.iter_mut().zip(valid).for_each(|(row, valid)| *row &= valid);
+                rows.into()
             });
             Arc::clone(made)
         };

@@ -18,6 +18,7 @@ mod inputs;
 mod key_fold;
 mod partition;
 mod plan;
+mod prefetch;
 mod prepared;
 mod state;
 mod text;

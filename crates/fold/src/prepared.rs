@@ -108,20 +108,46 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Hash of a key in memory: folded 128-bit products over 8-byte words. It is never stored.
+/// Hash of a key in memory: folded 128-bit products over 8-byte words, the last of which overlaps the one
+/// before. It is never stored.
+#[inline]
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    const K: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93];
+    const K: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93, 0xa24b_aed4_963e_e407];
     let fold = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b);
         product as u64 ^ (product >> 64) as u64
     };
-    let mut state = K[0] ^ bytes.len() as u64;
-    let mut words = bytes.chunks_exact(8);
-    for word in &mut words {
-        let word = u64::from_le_bytes(word.try_into().expect("chunks of 8"));
-        state = fold(state ^ word, K[1]);
+    let mut state = K[0] ^ K[2].wrapping_mul(bytes.len() as u64);
+    let last = match bytes.last_chunk::<8>() {
+        Some(last) => {
+            for word in bytes[..bytes.len() - 1].chunks_exact(8) {
+                let word = u64::from_le_bytes(word.try_into().expect("chunks of 8"));
+                state = fold(state ^ word, K[1]);
+            }
+            u64::from_le_bytes(*last)
+        }
+        None => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    fold(fold(state ^ last, K[1]), K[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_byte_of_a_key_and_its_length_change_the_hash() {
+        let mut seen = BTreeSet::new();
+        for length in 0..40 {
+            let mut key = vec![0u8; length];
+            assert!(seen.insert(hash(&key)), "{length} zeros");
+            for at in 0..length {
+                key[at] = 1;
+                assert!(seen.insert(hash(&key)), "{at} of {length}");
+                key[at] = 0;
+            }
+        }
     }
-    let mut last = [0; 8];
-    last[..words.remainder().len()].copy_from_slice(words.remainder());
-    fold(fold(state ^ u64::from_le_bytes(last), K[1]), K[0])
 }

@@ -73,81 +73,109 @@ impl TileCursor {
     }
 }
 
-/// Tiles ascending by index; `older` is empty or `newest` is there.
+/// Tiles ascending by index. Small, as a key has a handful of these and keys come at random.
 #[derive(Debug, Clone)]
 pub(crate) struct Tiles<T> {
-    newest: Option<(i64, T)>,
-    older: Vec<(i64, T)>,
+    /// Index of the newest tile; [`NONE`]: there is no tile at all.
+    index: i64,
+    newest: T,
+    older: Option<Box<Older<T>>>,
 }
 
-impl<T> Default for Tiles<T> {
+/// Tiles before the newest, ascending. They may be out of sight.
+#[derive(Debug, Clone)]
+struct Older<T>(Vec<(i64, T)>);
+
+/// The index of no tile: an index is a time divided by a length, and where the length is 1 the time before.
+const NONE: i64 = i64::MAX;
+
+impl<T: Default> Default for Tiles<T> {
     fn default() -> Self {
-        Self { newest: None, older: Vec::new() }
+        Self { index: NONE, newest: T::default(), older: None }
     }
 }
 
 impl<T: Default> Tiles<T> {
+    /// From tiles ascending by index.
+    pub(crate) fn from_ascending(mut tiles: Vec<(i64, T)>) -> Self {
+        let Some((index, newest)) = tiles.pop() else { return Self::default() };
+        let older = (!tiles.is_empty()).then(|| Box::new(Older(tiles)));
+        Self { index, newest, older }
+    }
+
     /// The tile `index`, made if it is absent; `None` if it lies `hops` or more before the newest, where no
     /// read can see it any more.
     #[inline]
     pub(crate) fn entry(&mut self, index: i64, hops: i64) -> Option<&mut T> {
-        let newest = self.newest.get_or_insert_with(|| (index, T::default()));
-        if newest.0 == index {
-            return self.newest.as_mut().map(|tile| &mut tile.1);
+        if self.index == index {
+            return Some(&mut self.newest);
         }
-        if index > newest.0 {
-            let previous = std::mem::replace(newest, (index, T::default()));
+        self.entry_elsewhere(index, hops)
+    }
+
+    fn entry_elsewhere(&mut self, index: i64, hops: i64) -> Option<&mut T> {
+        if self.index == NONE {
+            self.index = index;
+            return Some(&mut self.newest);
+        }
+        if index > self.index {
+            let previous = std::mem::take(&mut self.newest);
+            let previous_index = std::mem::replace(&mut self.index, index);
             let kept = index.saturating_sub(hops);
-            if previous.0 <= kept {
-                // Nothing before it can be in sight: no look into memory elsewhere.
-                self.older.clear();
-            } else {
+            // Where the previous one is out of sight, so is all before it: no look into memory elsewhere.
+            if previous_index > kept {
+                let older = &mut self.older.get_or_insert_default().0;
                 // What is out of sight goes when room is needed, for the same reason.
-                if self.older.len() == self.older.capacity() {
-                    let gone = self.older.partition_point(|tile| tile.0 <= kept);
-                    self.older.drain(..gone);
+                if older.len() == older.capacity() {
+                    let gone = older.partition_point(|tile| tile.0 <= kept);
+                    older.drain(..gone);
                 }
-                self.older.push(previous);
+                older.push((previous_index, previous));
             }
-            return self.newest.as_mut().map(|tile| &mut tile.1);
+            return Some(&mut self.newest);
         }
-        if index <= newest.0.saturating_sub(hops) {
+        if index <= self.index.saturating_sub(hops) {
             return None;
         }
-        let place = match self.older.binary_search_by_key(&index, |tile| tile.0) {
+        let older = &mut self.older.get_or_insert_default().0;
+        let place = match older.binary_search_by_key(&index, |tile| tile.0) {
             Ok(place) => place,
             Err(place) => {
-                self.older.insert(place, (index, T::default()));
+                older.insert(place, (index, T::default()));
                 place
             }
         };
-        Some(&mut self.older[place].1)
+        Some(&mut older[place].1)
+    }
+}
+
+impl<T> Default for Older<T> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 
 impl<T> Tiles<T> {
-    /// From tiles ascending by index.
-    pub(crate) fn from_ascending(mut tiles: Vec<(i64, T)>) -> Self {
-        let newest = tiles.pop();
-        Self { newest, older: tiles }
-    }
-
     pub(crate) fn newest(&self) -> Option<&T> {
-        self.newest.as_ref().map(|tile| &tile.1)
+        (self.index != NONE).then_some(&self.newest)
     }
 
     /// Tiles from `oldest` on, ascending.
     pub(crate) fn since(&self, oldest: i64) -> impl DoubleEndedIterator<Item = (i64, &T)> {
-        let first = self.older.partition_point(|tile| tile.0 < oldest);
-        self.older[first..]
+        let older = self.older.as_ref().map_or(&[][..], |older| &older.0);
+        let first = older.partition_point(|tile| tile.0 < oldest);
+        let newest = self.newest().filter(|_| self.index >= oldest);
+        older[first..]
             .iter()
-            .chain(self.newest.iter().filter(move |tile| tile.0 >= oldest))
             .map(|tile| (tile.0, &tile.1))
+            .chain(newest.map(|newest| (self.index, newest)))
     }
 
     /// Bytes outside the value itself, without what `T` holds elsewhere.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.older.capacity() * size_of::<(i64, T)>()
+        self.older
+            .as_ref()
+            .map_or(0, |older| size_of::<Older<T>>() + older.0.capacity() * size_of::<(i64, T)>())
     }
 }
 
@@ -191,6 +219,6 @@ mod tests {
         for index in 8..1000 {
             assert!(tiles.entry(index, 4).is_some());
         }
-        assert!(tiles.older.capacity() <= 16, "the rest goes before memory grows");
+        assert!(tiles.heap_bytes() <= 16 * 16 + 24, "the rest goes before memory grows");
     }
 }

@@ -7,6 +7,7 @@ use record::EventTime;
 use crate::{
     Error, Identity, Verdict,
     codec::{Reader, put_u64},
+    prefetch::prefetch,
 };
 
 /// The part of admission that depends on one stream key: what was seen within the allowed lateness.
@@ -103,10 +104,9 @@ impl Identities {
         Verdict::Applied
     }
 
-    /// Something out of each place that [`Identities::judge`] looks at first.
-    pub(crate) fn glance(&self) -> u64 {
-        let last = self.older.back().map_or(0, |last| last.0.0);
-        (self.greatest.0 ^ last).cast_unsigned()
+    /// Asks for the memory elsewhere that [`Identities::judge`] looks at first.
+    pub(crate) fn prefetch_elsewhere(&self) {
+        self.older.back().into_iter().for_each(prefetch);
     }
 
     /// Bytes outside the value itself.

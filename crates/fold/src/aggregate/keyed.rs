@@ -13,6 +13,7 @@ use crate::{
     Error, Value,
     codec::{Reader, put_text, put_u64},
     inputs::{Input, Values},
+    prefetch::prefetch,
     text::Text,
     tiles::{TileCursor, Tiles, Tiling},
 };
@@ -21,15 +22,15 @@ const FEW: usize = 8;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Counts {
-    /// Ascending by key.
-    Exact(Vec<(Text, u64)>),
+    /// Ascending by key; no longer than it is, as nearly all are short and stay so.
+    Exact(Box<[(Text, u64)]>),
     /// Counts by [`bucket`].
     Buckets(Box<[u64; BUCKETS]>),
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self::Exact(Vec::new())
+        Self::Exact(Box::default())
     }
 }
 
@@ -51,7 +52,10 @@ impl Counts {
                 match entries.binary_search_by(|entry| entry.0.cmp(key)) {
                     Ok(place) => entries[place].1 = entries[place].1.wrapping_add(count),
                     Err(place) if entries.len() < limit => {
-                        entries.insert(place, (key.clone(), count));
+                        let mut longer = std::mem::take(entries).into_vec();
+                        longer.reserve_exact(1);
+                        longer.insert(place, (key.clone(), count));
+                        *entries = longer.into_boxed_slice();
                     }
                     Err(_) => {
                         *self = Self::Buckets(self.buckets());
@@ -97,11 +101,11 @@ impl Counts {
         }
     }
 
-    /// Something out of the place that [`Counts::add`] looks at first.
-    pub(super) fn glance(&self) -> u64 {
+    /// Asks for what [`Counts::add`] looks at first.
+    pub(super) fn prefetch(&self) {
         match self {
-            Self::Exact(entries) => entries.first().map_or(0, |entry| entry.1),
-            Self::Buckets(buckets) => buckets[0],
+            Self::Exact(entries) => entries.iter().take(FEW).for_each(prefetch),
+            Self::Buckets(buckets) => prefetch(buckets.as_ref()),
         }
     }
 
@@ -109,7 +113,7 @@ impl Counts {
         match self {
             Self::Exact(entries) => {
                 let texts = entries.iter().map(|entry| entry.0.heap_bytes()).sum::<usize>();
-                entries.capacity() * size_of::<(Text, u64)>() + texts
+                entries.len() * size_of::<(Text, u64)>() + texts
             }
             Self::Buckets(_) => BUCKETS * 8,
         }
@@ -192,7 +196,7 @@ pub(super) fn decode(
             reader.ensure(ascending, "keys out of order")?;
             entries.push((key, count::count(reader)?));
         }
-        Ok(Counts::Exact(entries))
+        Ok(Counts::Exact(entries.into_boxed_slice()))
     })
 }
 

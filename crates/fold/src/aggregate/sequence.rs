@@ -13,6 +13,7 @@ use crate::{
     Error, Seen, Value,
     codec::{Reader, put_text, put_u64},
     inputs::{Input, Values},
+    prefetch::prefetch,
     text::Text,
 };
 
@@ -33,6 +34,10 @@ impl Entries {
         if entries.back().is_none_or(|last| last.place < place) {
             if entries.len() >= limit {
                 entries.pop_front();
+            }
+            // Room for one: many keys never have a second.
+            if entries.capacity() == 0 {
+                entries.reserve_exact(1);
             }
             return entries.push_back(entry());
         }
@@ -57,9 +62,9 @@ impl Entries {
         self.0.range(first..)
     }
 
-    /// Something out of the place that [`Entries::add`] looks at first.
-    pub(super) fn glance(&self) -> u64 {
-        self.0.back().map_or(0, |last| last.place.offset.0)
+    /// Asks for what [`Entries::add`] looks at first.
+    pub(super) fn prefetch(&self) {
+        self.0.back().into_iter().for_each(prefetch);
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

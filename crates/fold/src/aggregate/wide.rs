@@ -53,7 +53,7 @@ pub(crate) fn encode_tiles<T>(
 }
 
 /// Reads what [`encode_tiles`] wrote.
-pub(crate) fn decode_tiles<'a, T>(
+pub(crate) fn decode_tiles<'a, T: Default>(
     reader: &mut Reader<'a>,
     top: i64,
     oldest: i64,

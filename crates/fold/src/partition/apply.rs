@@ -3,7 +3,7 @@
 //!
 //! Keys come at random, so nearly every row begins with memory that is in no cache. A stage that works on
 //! a row before it goes on to the next has few such loads under way at once; hence each stage first
-//! touches what its rows will need, in a pass that does nothing else.
+//! prefetches what its rows will need, in a pass that does nothing else.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::LanePartition;
 use crate::{
     Identities, Inputs, Prepared, Verdict, Watermark,
     aggregate::{self, Cell, Column, Row},
+    prefetch::prefetch,
     prepared::{Key, Keys},
 };
 
@@ -23,12 +24,7 @@ const UNUSED: u32 = u32::MAX;
 const WANTED: u32 = u32::MAX - 1;
 /// Rows that are folded together: few enough that their cells stay in the cache from the first slot to
 /// the last.
-const BLOCK: usize = 512;
-
-/// Loads what `glances` look at; no load waits for another.
-fn touch(glances: impl Iterator<Item = u64>) {
-    std::hint::black_box(glances.fold(0, |seen, glance| seen ^ glance));
-}
+const BLOCK: usize = 256;
 
 impl LanePartition {
     /// [`LanePartition::apply`] of a batch that is prepared already: its hashes are shared by the lanes of
@@ -110,7 +106,9 @@ impl LanePartition {
         let slots = self.find_slots(true, prepared.keys(self.lane.source.key), rows);
         let lateness_us = self.plan.lateness_us;
         rows.iter_mut().for_each(|row| row.key = slots[row.key as usize]);
-        touch(rows.iter().map(|row| self.admission.value(row.key as usize, 0).glance()));
+        let admission = |row: &Row| self.admission.value(row.key as usize, 0);
+        rows.iter().for_each(|row| prefetch(admission(row)));
+        rows.iter().for_each(|row| admission(row).prefetch_elsewhere());
         rows.retain_mut(|row| {
             let index = row.row as usize;
             let verdict = self.admission.row_mut(row.key as usize)[0].judge(
@@ -145,27 +143,35 @@ impl LanePartition {
         }
     }
 
+    /// Slot by slot in blocks of rows. A block's cells are asked for while the one before is folded, and what
+    /// they point at when its own turn comes.
     fn fold_rows(&mut self, columns: &Columns, rows: &[Row]) {
         let plan = Arc::clone(&self.plan);
         let inputs = Inputs::new(&plan, columns);
-        for rows in rows.chunks(BLOCK) {
-            touch(rows.iter().flat_map(|row| self.cells.row(row.key as usize)).map(Cell::glance));
-            for (slot, spec) in plan.slots.iter().enumerate() {
-                if spec.kind.is_elsewhere() {
-                    let cells = rows.iter().map(|row| self.cells.value(row.key as usize, slot));
-                    touch(cells.map(Cell::glance_elsewhere));
-                }
+        let slots = plan.slots.len();
+        let is_elsewhere = |slot: &usize| plan.slots[*slot].kind.is_elsewhere();
+        let elsewhere: Vec<usize> = (0..slots).filter(is_elsewhere).collect();
+        let mut blocks = rows.chunks(BLOCK).peekable();
+        self.prefetch_cells(blocks.peek().copied().unwrap_or_default());
+        while let Some(rows) = blocks.next() {
+            for row in rows {
+                let cells = self.cells.row(row.key as usize);
+                elsewhere.iter().for_each(|slot| cells[*slot].prefetch_elsewhere());
             }
+            // A share of the next block with each slot: all at once is more than can be under way.
+            let next = blocks.peek().copied().unwrap_or_default();
+            let mut shares = next.chunks(next.len().div_ceil(slots.max(1)).max(1));
             for (slot, (spec, input)) in plan.slots.iter().zip(&inputs.0).enumerate() {
-                let column = Column {
-                    chunks: self.cells.as_mut(),
-                    slots: plan.slots.len(),
-                    slot,
-                    partition: self.partition,
-                };
+                self.prefetch_cells(shares.next().unwrap_or_default());
+                let chunks = self.cells.as_mut();
+                let column = Column { chunks, slots, slot, partition: self.partition };
                 aggregate::fold(spec, input, rows, column);
             }
         }
+    }
+
+    fn prefetch_cells(&self, rows: &[Row]) {
+        rows.iter().flat_map(|row| self.cells.row(row.key as usize)).for_each(prefetch::<Cell>);
     }
 
     /// Slots by index of distinct key, for the keys that rows name; each is looked up once per batch.
@@ -178,7 +184,7 @@ impl LanePartition {
             _ => None,
         };
         let likely: Vec<Option<u32>> = keys.distinct.iter().zip(&slots).map(likely).collect();
-        touch(likely.iter().flatten().map(|slot| table.entry(*slot).used));
+        likely.iter().flatten().for_each(|slot| prefetch(table.entry(*slot)));
         for (index, slot) in slots.iter_mut().enumerate() {
             if *slot != WANTED {
                 continue;
