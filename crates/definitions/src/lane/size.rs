@@ -28,8 +28,8 @@ const COUNT_BYTES: u64 = 8;
 const SUM_BYTES: u64 = 19;
 /// Time, partition, offset.
 const PLACE_BYTES: u64 = 25;
-/// Time as sent, kind, and what is not padding.
-const IDENTITY_BYTES: u64 = 26;
+/// Time as sent, and the hash of the id.
+const IDENTITY_BYTES: u64 = NUMBER_BYTES + 8;
 
 /// A text with its length.
 const fn text(bytes_max: usize) -> u64 {

@@ -120,9 +120,7 @@ impl Identities {
         let mut previous = floor(self.greatest, lateness_us);
         for (sent, identity) in self.older.iter().chain(&self.newest) {
             put_u64(out, sent.0.wrapping_sub(previous.0) as u64);
-            let (kind, rest) = identity.parts();
-            out.push(kind);
-            out.extend_from_slice(rest);
+            out.extend_from_slice(&identity.to_bytes());
             previous = *sent;
         }
     }
@@ -132,7 +130,7 @@ impl Identities {
         greatest: EventTime,
         lateness_us: i64,
     ) -> Result<Self, Error> {
-        let count = reader.length(2)?;
+        let count = reader.length(1 + Identity::BYTES)?;
         reader.ensure(count <= IDENTITIES_MAX, "more identities than a key may have")?;
         let mut live = VecDeque::with_capacity(count);
         let mut previous = floor(greatest, lateness_us);
@@ -140,10 +138,7 @@ impl Identities {
             let after = reader.u64()?;
             let sent = previous.0.checked_add_unsigned(after).map(EventTime);
             let sent = sent.ok_or_else(|| reader.damaged("a time beyond the range"))?;
-            let kind = reader.u8()?;
-            let length = Identity::bytes_after(kind);
-            let length = length.ok_or_else(|| reader.damaged("no such kind of identity"))?;
-            let entry = (sent, Identity::from_parts(kind, reader.take(length)?));
+            let entry = (sent, Identity::from_bytes(reader.array()?));
             reader
                 .ensure(live.back().is_none_or(|last| *last < entry), "identities out of order")?;
             live.push_back(entry);
