@@ -33,10 +33,8 @@ impl<'a> Rows<'a> {
 
     /// [`Expression::evaluate`] over the batch.
     pub(super) fn evaluate(&mut self, expression: &Expression) -> (ArrayRef, Vec<(usize, String)>) {
-        match self.groups_of(expression) {
-            Some(groups) => groups.evaluate(expression),
-            None => expression.evaluate(self.batch),
-        }
+        let of_groups = self.groups_of(expression).and_then(|groups| groups.evaluate(expression));
+        of_groups.unwrap_or_else(|| expression.evaluate(self.batch))
     }
 
     /// The groups of the one text column that an expression computes with.
@@ -76,17 +74,18 @@ impl Groups {
         Some(Self { firsts, of_row: of_row.into() })
     }
 
-    fn evaluate(&self, expression: &Expression) -> (ArrayRef, Vec<(usize, String)>) {
+    /// `None` where the rows' values are more than an array holds; by itself the expression tells which.
+    fn evaluate(&self, expression: &Expression) -> Option<(ArrayRef, Vec<(usize, String)>)> {
         let (values, failed) = expression.evaluate(&self.firsts);
-        let values = take(&values, &self.of_row, None).expect("every index is of a first row");
+        let values = take(&values, &self.of_row, None).ok()?;
         if failed.is_empty() {
-            return (values, Vec::new());
+            return Some((values, Vec::new()));
         }
         let reason = |index: usize| failed.iter().find(|failure| failure.0 == index);
         let rows = self.of_row.values().iter().enumerate();
         let failed =
             rows.filter_map(|(row, index)| Some((row, reason(*index as usize)?.1.clone())));
-        (values, failed.collect())
+        Some((values, failed.collect()))
     }
 }
 
