@@ -124,28 +124,37 @@ impl<T: Default> Tiles<T> {
             let kept = index.saturating_sub(hops);
             // Where the previous one is out of sight, so is all before it: no look into memory elsewhere.
             if previous_index > kept {
-                let older = &mut self.older.get_or_insert_default().0;
-                // What is out of sight goes when room is needed, for the same reason.
-                if older.len() == older.capacity() {
-                    let gone = older.partition_point(|tile| tile.0 <= kept);
-                    older.drain(..gone);
-                }
-                older.push((previous_index, previous));
+                let older = self.older.get_or_insert_default();
+                older.make_room(kept);
+                older.0.push((previous_index, previous));
             }
             return Some(&mut self.newest);
         }
-        if index <= self.index.saturating_sub(hops) {
+        let kept = self.index.saturating_sub(hops);
+        if index <= kept {
             return None;
         }
-        let older = &mut self.older.get_or_insert_default().0;
-        let place = match older.binary_search_by_key(&index, |tile| tile.0) {
+        let older = self.older.get_or_insert_default();
+        older.make_room(kept);
+        let place = match older.0.binary_search_by_key(&index, |tile| tile.0) {
             Ok(place) => place,
             Err(place) => {
-                older.insert(place, (index, T::default()));
+                older.0.insert(place, (index, T::default()));
                 place
             }
         };
-        Some(&mut older[place].1)
+        Some(&mut older.0[place].1)
+    }
+}
+
+impl<T> Older<T> {
+    /// Drops what lies at `kept` or before, out of sight, where one more would need more memory. Not
+    /// earlier: that would be a look into memory elsewhere for nothing.
+    fn make_room(&mut self, kept: i64) {
+        if self.0.len() == self.0.capacity() {
+            let gone = self.0.partition_point(|tile| tile.0 <= kept);
+            self.0.drain(..gone);
+        }
     }
 }
 
@@ -220,5 +229,19 @@ mod tests {
             assert!(tiles.entry(index, 4).is_some());
         }
         assert!(tiles.heap_bytes() <= 16 * 16 + 24, "the rest goes before memory grows");
+    }
+
+    #[test]
+    fn gaps_and_late_rows_between_them_leave_nothing_behind() {
+        for (hops, gap, late) in [(2, 3, 1), (7, 8, 6), (168, 200, 1), (3, 2, 1)] {
+            let mut tiles = Tiles::<u64>::default();
+            for newest in (0..2_000).map(|round| round * gap) {
+                for index in (newest - late..=newest).rev() {
+                    assert!(tiles.entry(index, hops).is_some());
+                }
+            }
+            let most = 2 * usize::try_from(hops.min(gap)).expect("a few").max(4) * 16 + 24;
+            assert!(tiles.heap_bytes() <= most, "{hops} {gap} {late}: {}", tiles.heap_bytes());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! 128-bit accumulators at 8-byte alignment, which keeps a cell within one cache line, and the bytes of
+//! 128-bit accumulators at 8-byte alignment, which spares a cell its padding, and the bytes of
 //! tiles that hold them.
 
 use crate::{

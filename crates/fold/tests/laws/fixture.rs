@@ -313,7 +313,7 @@ pub(super) fn log(length: usize) -> impl Strategy<Value = Vec<Event>> {
             let mut event = match draft.copy_of {
                 Some(index) if i > 0 => events[index.index(i)].clone(),
                 _ => Event {
-                    // Short ids are kept, long ones are hashed; some ids come twice with other times.
+                    // Short and long ids; some come twice with other times.
                     id: if i % 2 == 0 {
                         format!("{}", i / 4)
                     } else {
