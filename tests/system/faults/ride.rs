@@ -16,10 +16,11 @@ use super::store::Store;
 use super::worker::Worker;
 use crate::twofold::Twofold;
 
-/// Small batches, so that there are many moments to be struck at; short sessions, as where one waits for
-/// members that were killed.
+/// Small batches, so that there are many moments to be struck at. Short sessions, as where one waits for
+/// members that were killed. Long requests: a member that no broker answers ends about as soon as one, and on
+/// a busy machine a broker takes its time to start.
 pub(super) const SETTINGS: &str = "[updater]\nbatch_records = 200\nsettle_ms = 500\n\
-    [kafka]\nsession_timeout_ms = 2000\npoll_interval_ms_max = 4000\n";
+    [kafka]\nsession_timeout_ms = 2000\npoll_interval_ms_max = 4000\nrequest_timeout_ms = 30000\n";
 /// Events that a ride may come to: they set how far they lie apart.
 const EVENTS_MAX: usize = 2_000_000;
 
