@@ -111,7 +111,7 @@ async fn throughput(server: &Path) {
                     let visitor = |seed: &mut u64| key(random(seed) % VISITORS);
                     let states =
                         (0..BATCH).map(|_| (visitor(&mut seed), Some(value.clone()))).collect();
-                    let outcome = store.commit(commit(partition, next, states, Vec::new())).await;
+                    let outcome = store.commit(&commit(partition, next, states, Vec::new())).await;
                     assert_eq!(outcome.unwrap(), Outcome::Committed);
                 }
             })
@@ -183,7 +183,7 @@ async fn reads(server: &Path) {
             }
             let states =
                 (0..BATCH).map(|_| (key(random(&mut seed) % VISITORS), Some(value.clone())));
-            writer.commit(commit(0, next, states.collect(), Vec::new())).await.unwrap();
+            writer.commit(&commit(0, next, states.collect(), Vec::new())).await.unwrap();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
@@ -223,7 +223,7 @@ async fn fill(store: &Redis, dimension: usize) {
                     vectors.push((vector, Some(bytes(&mut seed, dimension * 4))));
                 }
             }
-            let outcome = store.commit(commit(partition, next, states, vectors)).await;
+            let outcome = store.commit(&commit(partition, next, states, vectors)).await;
             assert_eq!(outcome.unwrap(), Outcome::Committed);
         }
     }

@@ -103,8 +103,9 @@ impl OnlineStore for Embedded {
         self.blocking(move |inner| inner.claim(lane, partition, owner)).await
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
-        self.blocking(move |inner| inner.commit(commit)).await
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
+        let prepared = self.inner.prepare(commit)?;
+        self.blocking(move |inner| inner.commit(prepared)).await
     }
 
     async fn read(

@@ -159,7 +159,7 @@ pub trait OnlineStore: Send + Sync {
     ///
     /// A commit whose position stays where it is (`expected` is the head's own `next`) is written
     /// each time it is tried. Of several values for one key the last one counts.
-    async fn commit(&self, commit: Commit) -> Result<Outcome, Error>;
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error>;
 
     /// Head and states from one snapshot, in one call.
     async fn read(

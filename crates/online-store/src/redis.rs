@@ -128,7 +128,7 @@ impl OnlineStore for Redis {
         self.claim(lane, partition, owner).await
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
         self.commit(commit).await
     }
 

@@ -13,7 +13,7 @@ use tracing::Level;
 
 use super::context::Context;
 use super::measures::Reasons;
-use super::published::{Published, States};
+use super::published::Published;
 use super::retry::retry;
 use super::side_topics::SideRecords;
 use super::sweep::Sweep;
@@ -45,6 +45,9 @@ pub(super) struct LaneTask {
     replays: u32,
     sweep: Sweep,
 }
+
+/// States that a commit wrote, by key; `None`: removed.
+type Changed = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// What became of a batch in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,9 +176,6 @@ impl LaneTask {
             state.as_ref().map_or(0, |state| key.as_bytes().len() + state.len())
         };
         let written_bytes = changes.states.iter().map(bytes).sum();
-        // Copied only where somebody may follow; else the commit takes them.
-        let published: Option<Arc<[_]>> =
-            (self.lane.entity == ITEM_ENTITY).then(|| changes.states.clone().into());
         let states = changes.states.into_iter();
         let states = states.map(|(key, bytes)| (key.as_bytes().to_vec(), bytes)).collect();
         let commit = Commit {
@@ -188,7 +188,7 @@ impl LaneTask {
             derived,
         };
         let start = Instant::now();
-        let outcome = retry(context, "committing", || context.store.commit(commit.clone())).await?;
+        let outcome = retry(context, "committing", || context.store.commit(&commit)).await?;
         match outcome {
             Outcome::Committed => {}
             Outcome::AlreadyCommitted => counters::add(&cells.lost_replies, 1),
@@ -210,7 +210,7 @@ impl LaneTask {
         let previous = self.stored.replace(head.next);
         self.replays = 0;
         let reached = records.last().map(|record| record.append_time);
-        self.tell(context, previous, head, reached, published);
+        self.tell(context, previous, head, reached, commit.states);
         self.fold.evict(context.memory_bytes_each);
         self.look_for_silent_keys(context, written).await?;
         Ok(Step::Covered)
@@ -279,7 +279,7 @@ impl LaneTask {
         previous: Option<Offset>,
         head: Head,
         reached: Option<AppendTime>,
-        published: Option<States>,
+        states: Changed,
     ) {
         let (lane, partition, shared) = (self.lane.id, self.partition, &context.shared);
         shared.slot(lane, partition).send_modify(|progress| {
@@ -287,7 +287,10 @@ impl LaneTask {
             progress.head = Some(head.clone());
             progress.reached = reached;
         });
-        if let Some(states) = published {
+        // Who begins to follow from here on finds the commit in the store.
+        if self.lane.entity == ITEM_ENTITY && shared.published.receiver_count() > 0 {
+            let states = states.into_iter();
+            let states = states.map(|(key, state)| (StateKey::from_bytes(&key), state)).collect();
             // No receiver is no failure: nobody follows.
             let _ = shared.published.send(Published { lane, partition, previous, head, states });
         }

@@ -52,7 +52,7 @@ impl OnlineStore for Store {
         self.inner.claim(lane, partition, owner).await
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
         self.inner.commit(commit).await
     }
 

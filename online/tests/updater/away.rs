@@ -123,7 +123,7 @@ impl OnlineStore for Away<dyn OnlineStore> {
         self.inner.claim(lane, partition, owner).await
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
         if self.refuses(format!("commit {} {}", commit.lane, commit.partition)) {
             return Err(store_is_away());
         }

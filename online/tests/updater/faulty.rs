@@ -100,7 +100,7 @@ impl OnlineStore for Faulty {
         self.through(self.inner.claim(lane, partition, owner)).await
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
         let (moved, lane, partition) = {
             let (rng, _) = &mut *self.dice.lock().unwrap();
             (rng.random_range(0..100) < self.faults.moved, commit.lane, commit.partition)

@@ -53,7 +53,7 @@ impl OnlineStore for Gated {
         self.inner.claim(lane, partition, owner).await
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
         self.waiting.send_modify(|waiting| *waiting += 1);
         self.open.clone().wait_for(|open| *open).await.unwrap();
         self.inner.commit(commit).await

@@ -70,7 +70,7 @@ impl Replay {
             states: states.map(|(key, bytes)| (key.as_bytes().to_vec(), bytes)).collect(),
             derived: Vec::new(),
         };
-        assert_eq!(store.commit(commit).await.unwrap(), Outcome::Committed);
+        assert_eq!(store.commit(&commit).await.unwrap(), Outcome::Committed);
     }
 
     pub(crate) fn state(&self, key: &StateKey) -> Option<Vec<u8>> {

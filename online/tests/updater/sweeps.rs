@@ -44,7 +44,7 @@ async fn remove(world: &World, lane: &definitions::Lane, at: record::Partition, 
         states: keys.iter().map(|(key, _)| (key.clone(), None)).collect(),
         derived: Vec::new(),
     };
-    assert_eq!(world.store.commit(commit).await.unwrap(), Outcome::Committed);
+    assert_eq!(world.store.commit(&commit).await.unwrap(), Outcome::Committed);
 }
 
 #[test]

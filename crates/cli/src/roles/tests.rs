@@ -44,7 +44,7 @@ impl OnlineStore for Gated {
         self.inner.claim(lane, partition, owner).await
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
+    async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
         self.gate.clone().wait_for(|open| *open).await.unwrap();
         self.inner.commit(commit).await
     }

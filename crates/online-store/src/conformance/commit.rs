@@ -12,7 +12,7 @@ use crate::{Error, KEY_BYTES_MAX, Outcome, OwnerToken, VALUE_BYTES_MAX};
 pub async fn the_first_commit_expects_nothing(harness: &dyn Harness) {
     let (store, lane) = (harness.open().await, harness.lane());
     claim(&*store, lane, P).await;
-    let too_far = store.commit(commit(lane, Some(3), 7)).await.expect("a commit");
+    let too_far = store.commit(&commit(lane, Some(3), 7)).await.expect("a commit");
     assert_eq!(too_far, Outcome::Moved { stored: None });
     committed(&*store, with(commit(lane, None, 7), &[("a", "1")])).await;
     assert_eq!(read(&*store, lane, &[]).await.head, Some(head(7)));
@@ -37,10 +37,10 @@ pub async fn a_lost_reply_is_recognised(harness: &dyn Harness) {
     claim(&*store, lane, P).await;
     let first = with(commit(lane, None, 4), &[("a", "first")]);
     committed(&*store, first.clone()).await;
-    assert_eq!(store.commit(first).await.expect("a retry"), Outcome::AlreadyCommitted);
+    assert_eq!(store.commit(&first).await.expect("a retry"), Outcome::AlreadyCommitted);
     let second = with(commit(lane, Some(4), 9), &[("a", "second")]);
     committed(&*store, second.clone()).await;
-    assert_eq!(store.commit(second).await.expect("a retry"), Outcome::AlreadyCommitted);
+    assert_eq!(store.commit(&second).await.expect("a retry"), Outcome::AlreadyCommitted);
     assert_eq!(value(&*store, lane, "a").await.as_deref(), Some("second"));
 }
 
@@ -51,7 +51,7 @@ pub async fn gaps_and_replays_are_refused(harness: &dyn Harness) {
     committed(&*store, with(commit(lane, None, 10), &[("a", "10")])).await;
     for (expected, next) in [(None, 5), (Some(5), 8), (Some(11), 12), (Some(0), 11), (None, 11)] {
         let refused = with(commit(lane, expected, next), &[("a", "wrong"), ("b", "wrong")]);
-        let outcome = store.commit(refused).await.expect("a commit");
+        let outcome = store.commit(&refused).await.expect("a commit");
         let moved = Outcome::Moved { stored: Some(Offset(10)) };
         assert_eq!(outcome, moved, "{expected:?} → {next}");
     }
@@ -75,7 +75,7 @@ pub async fn a_commit_may_stay_where_it_is(harness: &dyn Harness) {
 /// Nobody commits without a claim.
 pub async fn unclaimed_commits_are_fenced(harness: &dyn Harness) {
     let (store, lane) = (harness.open().await, harness.lane());
-    let outcome = store.commit(with(commit(lane, None, 1), &[("a", "1")])).await;
+    let outcome = store.commit(&with(commit(lane, None, 1), &[("a", "1")])).await;
     assert_eq!(outcome.expect("a commit"), Outcome::Fenced);
     assert_eq!(read(&*store, lane, &["a"]).await.head, None);
 }
@@ -88,7 +88,7 @@ pub async fn a_claim_fences_the_one_before(harness: &dyn Harness) {
     committed(&*store, first.clone()).await;
     store.claim(lane, P, OTHER).await.expect("a claim");
     for late in [with(commit(lane, Some(1), 2), &[("a", "late")]), first] {
-        assert_eq!(store.commit(late).await.expect("a commit"), Outcome::Fenced);
+        assert_eq!(store.commit(&late).await.expect("a commit"), Outcome::Fenced);
     }
     assert_eq!(value(&*store, lane, "a").await.as_deref(), Some("1"));
     let mut next = with(commit(lane, Some(1), 2), &[("a", "2")]);
@@ -122,7 +122,7 @@ pub async fn a_refused_commit_writes_nothing(harness: &dyn Harness) {
     fenced.expected = Some(Offset(3));
     fenced.owner = OTHER;
     for refused in [moved, fenced] {
-        let outcome = store.commit(refused).await.expect("a commit");
+        let outcome = store.commit(&refused).await.expect("a commit");
         assert!(matches!(outcome, Outcome::Moved { .. } | Outcome::Fenced), "{outcome:?}");
         let derived = store.read_derived(lane, P, &[b"a".to_vec()]).await.expect("a read");
         assert_eq!(derived.values, [Some(b"good".to_vec())]);
@@ -155,7 +155,7 @@ pub async fn too_large_is_refused_whole(harness: &dyn Harness) {
     {
         let mut refused = with(commit(lane, Some(1), 2), &[("a", "2")]);
         refused.states.push(large);
-        let outcome = store.commit(refused).await;
+        let outcome = store.commit(&refused).await;
         assert!(matches!(outcome, Err(Error::TooLarge { .. })), "{outcome:?}");
     }
     assert_eq!(value(&*store, lane, "a").await.as_deref(), Some("1"));
@@ -177,7 +177,7 @@ pub async fn one_of_racing_commits_wins(harness: &dyn Harness) {
                 let store = Arc::clone(&store);
                 let next = (round + 1) * 100 + racer;
                 let racing = with(commit(lane, expected, next), &[("winner", &racer.to_string())]);
-                tokio::spawn(async move { (racer, next, store.commit(racing).await) })
+                tokio::spawn(async move { (racer, next, store.commit(&racing).await) })
             })
             .collect();
         let mut winner = None;
@@ -219,7 +219,7 @@ pub async fn claims_and_commits_may_race(harness: &dyn Harness) {
                         }
                         let mut one = with(commit(lane, at, next), &[("count", &next.to_string())]);
                         one.owner = owner;
-                        match store.commit(one).await.expect("a commit") {
+                        match store.commit(&one).await.expect("a commit") {
                             Outcome::Committed => done.push(next),
                             Outcome::Fenced => break,
                             other => panic!("{other:?} by the only one who may move the head"),

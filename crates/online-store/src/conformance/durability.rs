@@ -18,7 +18,7 @@ pub async fn commits_and_owners_survive_reopening(harness: &dyn Harness) {
     committed(&*store, second.clone()).await;
     drop(store);
     let store = harness.open().await;
-    assert_eq!(store.commit(second).await.expect("a retry"), Outcome::AlreadyCommitted);
+    assert_eq!(store.commit(&second).await.expect("a retry"), Outcome::AlreadyCommitted);
     let (found, states) = scan(&*store, lane, P).await;
     assert_eq!(found, Some(head(6)));
     assert_eq!(states.into_iter().collect::<Vec<_>>(), [(b"a".to_vec(), b"1".to_vec())]);
@@ -26,7 +26,7 @@ pub async fn commits_and_owners_survive_reopening(harness: &dyn Harness) {
     assert_eq!(derived.values, [Some(b"derived".to_vec())]);
     let mut zombie = commit(lane, Some(6), 7);
     zombie.owner = OTHER;
-    assert_eq!(store.commit(zombie).await.expect("a commit"), Outcome::Fenced);
+    assert_eq!(store.commit(&zombie).await.expect("a commit"), Outcome::Fenced);
     committed(&*store, commit(lane, Some(6), 7)).await;
     assert_eq!(store.claim(lane, P, ME).await.expect("a claim"), Some(head(7)));
 }

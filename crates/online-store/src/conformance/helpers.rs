@@ -50,7 +50,7 @@ pub(super) async fn claim(store: &dyn OnlineStore, lane: LaneId, partition: Part
 /// Commits what must go through.
 pub(super) async fn committed(store: &dyn OnlineStore, commit: Commit) {
     let what = format!("{:?} → {}", commit.expected, commit.head.next);
-    assert_eq!(store.commit(commit).await.expect("a commit"), Outcome::Committed, "{what}");
+    assert_eq!(store.commit(&commit).await.expect("a commit"), Outcome::Committed, "{what}");
 }
 
 pub(super) async fn read(store: &dyn OnlineStore, lane: LaneId, of: &[&str]) -> Snapshot {

@@ -39,7 +39,7 @@ pub async fn lanes_and_partitions_are_apart(harness: &dyn Harness) {
         let (found, states) = scan(&*store, *lane, *partition).await;
         assert_eq!(found, Some(head(1)));
         assert_eq!(states.into_values().collect::<Vec<_>>(), [expected]);
-        let stays = store.commit(at(*lane, *partition, "again")).await.expect("a commit");
+        let stays = store.commit(&at(*lane, *partition, "again")).await.expect("a commit");
         assert_eq!(stays, Outcome::AlreadyCommitted, "the owner is still the same");
     }
 }
@@ -76,7 +76,7 @@ pub async fn removal_takes_one_lane_whole(harness: &dyn Harness) {
         assert_eq!((derived.head, derived.values), (None, vec![None]));
         let (found, states) = scan(&*store, gone, partition).await;
         assert_eq!((found, states.len()), (None, 0));
-        let late = store.commit(at(gone, partition, "late")).await.expect("a commit");
+        let late = store.commit(&at(gone, partition, "late")).await.expect("a commit");
         assert_eq!(late, Outcome::Fenced, "the claim is gone too");
         assert_eq!(key(&*store, stays, partition).await.as_deref(), Some(&b"v"[..]));
     }

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use ::embedded::Ticket;
 use ::embedded::crash::Point;
-use record::{LaneId, Partition};
+use record::{LaneId, Offset, Partition};
 
 use super::Inner;
 use super::layout::{self, HeadEntry, Kind};
@@ -10,6 +10,16 @@ use crate::{Commit, Error, Outcome, OwnerToken, StoredHead, limits};
 
 /// Changes of keys: a value, or its removal.
 type Changes = [(Vec<u8>, Option<Vec<u8>>)];
+
+/// A commit of which nothing is left to do but to check its owner and position and to write it.
+pub(super) struct Prepared {
+    lane: LaneId,
+    partition: Partition,
+    owner: OwnerToken,
+    expected: Option<Offset>,
+    next: Offset,
+    batch: fjall::OwnedWriteBatch,
+}
 
 impl Inner {
     pub(super) fn claim(
@@ -33,9 +43,21 @@ impl Inner {
         Ok(entry.head)
     }
 
-    pub(super) fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
-        limits::check(&commit)?;
-        let Commit { lane, partition, owner, expected, head, states, derived } = commit;
+    /// Checks a commit's sizes and copies what it writes, before anything is locked.
+    pub(super) fn prepare(&self, commit: &Commit) -> Result<Prepared, Error> {
+        limits::check(commit)?;
+        let &Commit { lane, partition, owner, expected, ref head, .. } = commit;
+        let mut batch = self.database.batch();
+        self.put(&mut batch, Kind::State, lane, partition, &commit.states);
+        self.put(&mut batch, Kind::Derived, lane, partition, &commit.derived);
+        let entry = HeadEntry { owner: Some(owner), head: Some(head.clone()), removing: false };
+        let key = layout::prefix(Kind::Head, lane, partition);
+        batch.insert(&self.store, key, layout::encode(&entry));
+        Ok(Prepared { lane, partition, owner, expected, next: head.next, batch })
+    }
+
+    pub(super) fn commit(&self, prepared: Prepared) -> Result<Outcome, Error> {
+        let Prepared { lane, partition, owner, expected, next, batch } = prepared;
         let lock = self.lock(lane, partition);
         let entry = self.head(lane, partition)?;
         if entry.owner != Some(owner) {
@@ -44,19 +66,10 @@ impl Inner {
         let stored = entry.head.map(|head| head.next);
         if stored != expected {
             return Ok(match stored {
-                Some(stored) if stored == head.next => Outcome::AlreadyCommitted,
+                Some(stored) if stored == next => Outcome::AlreadyCommitted,
                 stored => Outcome::Moved { stored },
             });
         }
-        let entry = HeadEntry { owner: Some(owner), head: Some(head), removing: false };
-        let mut batch = self.database.batch();
-        self.put(&mut batch, Kind::State, lane, partition, &states);
-        self.put(&mut batch, Kind::Derived, lane, partition, &derived);
-        batch.insert(
-            &self.store,
-            layout::prefix(Kind::Head, lane, partition),
-            layout::encode(&entry),
-        );
         self.database.pass(Point::StateCommitBeforeWrite);
         let ticket = self.database.write(batch)?;
         self.database.pass(Point::StateCommitAfterWrite);
@@ -95,16 +108,18 @@ impl Inner {
         changes: &Changes,
     ) {
         let prefix = layout::prefix(kind, lane, partition);
-        let mut seen = HashSet::with_capacity(changes.len());
-        for (key, value) in changes.iter().rev() {
-            if !seen.insert(key) {
-                continue;
-            }
+        let mut put = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
             let key = layout::key(&prefix, key);
             match value {
                 Some(value) => batch.insert(&self.store, key, &**value),
                 None => batch.remove(&self.store, key),
             }
+        };
+        if changes.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return changes.iter().for_each(put);
         }
+        let mut seen = HashSet::with_capacity(changes.len());
+        let last = changes.iter().rev().filter(|(key, _)| seen.insert(key));
+        last.for_each(&mut put);
     }
 }

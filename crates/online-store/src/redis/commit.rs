@@ -28,12 +28,11 @@ impl Redis {
         layout::decode(&key, answer)
     }
 
-    pub(super) async fn commit(&self, commit: Commit) -> Result<Outcome, Error> {
-        limits::check(&commit)?;
+    pub(super) async fn commit(&self, commit: &Commit) -> Result<Outcome, Error> {
+        limits::check(commit)?;
         let key = self.key(commit.lane, commit.partition);
         let next = commit.head.next;
-        let command = command(&self.functions.commit, &key, &commit)?;
-        drop(commit);
+        let command = command(&self.functions.commit, &key, commit)?;
         match self.commits.call(Target::Key(key.clone()), command).await? {
             Value::Int(1) => Ok(Outcome::Committed),
             Value::Int(0) => Ok(Outcome::Fenced),
@@ -69,15 +68,23 @@ fn command(function: &str, key: &str, commit: &Commit) -> Result<Cmd, Error> {
     command.arg(layout::position(commit.expected)).arg(layout::encode(&commit.head)).arg(2 * puts);
     for (kind, key, value) in &changes {
         if let Some(value) = value {
-            command.arg(layout::field(*kind, key)).arg(*value);
+            put_field(&mut command, *kind, key).arg(*value);
         }
     }
     for (kind, key, value) in &changes {
         if value.is_none() {
-            command.arg(layout::field(*kind, key));
+            put_field(&mut command, *kind, key);
         }
     }
     Ok(command)
+}
+
+/// Most keys are their field, and need no copy.
+fn put_field<'a>(command: &'a mut Cmd, kind: Kind, key: &[u8]) -> &'a mut Cmd {
+    match layout::is_bare(kind, key) {
+        true => command.arg(key),
+        false => command.arg(layout::field(kind, key)),
+    }
 }
 
 type Change<'a> = (Kind, &'a [u8], Option<&'a [u8]>);

@@ -44,12 +44,17 @@ pub(super) fn place(prefix: &str, name: &[u8]) -> Option<(LaneId, Partition)> {
     (key(prefix, place.0, place.1) == text).then_some(place)
 }
 
+/// Whether a key is its own field.
+pub(super) fn is_bare(kind: Kind, key: &[u8]) -> bool {
+    kind == Kind::State && key.first().is_some_and(|first| *first < DERIVED)
+}
+
 /// Field of a key: the key itself wherever that is unmistakable.
 pub(super) fn field(kind: Kind, key: &[u8]) -> Vec<u8> {
     let escape: &[u8] = match kind {
+        _ if is_bare(kind, key) => &[],
         Kind::Derived => &[DERIVED],
-        Kind::State if key.first().is_none_or(|first| *first >= DERIVED) => &ESCAPED,
-        Kind::State => &[],
+        Kind::State => &ESCAPED,
     };
     let mut field = Vec::with_capacity(escape.len() + key.len());
     field.extend_from_slice(escape);
@@ -153,7 +158,9 @@ mod tests {
         let mut seen = BTreeSet::from([HEAD.to_vec(), b"\xffo".to_vec(), b"\xffv".to_vec()]);
         for kind in [Kind::State, Kind::Derived] {
             for key in &keys {
-                assert!(seen.insert(field(kind, key)), "{kind:?} {key:02x?}");
+                let field = field(kind, key);
+                assert_eq!(is_bare(kind, key), field == *key, "{kind:?} {key:02x?}");
+                assert!(seen.insert(field), "{kind:?} {key:02x?}");
             }
         }
         assert_eq!(field(Kind::State, b"\0visitor"), b"\0visitor", "an ordinary key is bare");

@@ -25,7 +25,10 @@ impl Redis {
         let mut command = Cmd::new();
         command.arg("HMGET").arg(&key).arg(layout::head_field());
         for asked in keys {
-            command.arg(layout::field(kind, asked));
+            match layout::is_bare(kind, asked) {
+                true => command.arg(asked),
+                false => command.arg(layout::field(kind, asked)),
+            };
         }
         let answer = self.reads.call(Target::Key(key.clone()), command).await?;
         let mut values = match answer {

@@ -82,7 +82,7 @@ impl Pair {
                 states: states.into_iter().map(|(key, state)| (key, Some(state))).collect(),
                 derived: Vec::new(),
             };
-            assert_eq!(self.store.commit(commit).await.unwrap(), Outcome::Committed);
+            assert_eq!(self.store.commit(&commit).await.unwrap(), Outcome::Committed);
             if !told(Some(next.next)) {
                 return;
             }

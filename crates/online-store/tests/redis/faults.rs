@@ -43,7 +43,7 @@ async fn another_type_in_the_place_is_damage() {
     let me = OwnerToken([1; 16]);
     let damaged = |error: Error| assert!(matches!(error, Error::Damaged { .. }), "{error}");
     damaged(store.claim(lane, P, me).await.unwrap_err());
-    damaged(store.commit(commit(lane, P, me, 1)).await.unwrap_err());
+    damaged(store.commit(&commit(lane, P, me, 1)).await.unwrap_err());
     damaged(store.read(lane, P, &[]).await.unwrap_err());
     damaged(store.read_derived(lane, P, &[]).await.unwrap_err());
     damaged(store.scan(lane, P, &mut |_, _| {}).await.unwrap_err());
@@ -59,10 +59,10 @@ async fn a_torn_head_is_damage() {
     let (store, lane) = (open(&redis.url()).await, lane());
     let me = OwnerToken([1; 16]);
     store.claim(lane, P, me).await.unwrap();
-    store.commit(commit(lane, P, me, 1)).await.unwrap();
+    store.commit(&commit(lane, P, me, 1)).await.unwrap();
     redis.ask(&format!("HSET {} \"\" abc", name(lane))).unwrap();
     let damaged = |error: Error| assert!(matches!(error, Error::Damaged { .. }), "{error}");
-    damaged(store.commit(commit(lane, P, me, 2)).await.unwrap_err());
+    damaged(store.commit(&commit(lane, P, me, 2)).await.unwrap_err());
     damaged(store.read(lane, P, &[]).await.unwrap_err());
     damaged(store.scan(lane, P, &mut |_, _| {}).await.unwrap_err());
     damaged(store.claim(lane, P, me).await.unwrap_err());
@@ -79,7 +79,7 @@ async fn keys_of_others_are_left_alone() {
     }
     let me = OwnerToken([1; 16]);
     store.claim(lane, P, me).await.unwrap();
-    store.commit(commit(lane, P, me, 1)).await.unwrap();
+    store.commit(&commit(lane, P, me, 1)).await.unwrap();
     assert_eq!(store.lanes().await.unwrap(), [lane]);
     store.remove(lane).await.unwrap();
     assert_eq!(redis.ask("DBSIZE").unwrap(), "3");

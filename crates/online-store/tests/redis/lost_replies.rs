@@ -32,10 +32,11 @@ async fn a_lost_reply_is_no_second_commit() {
         // Every fourth never reaches the server, so that a retry has to do it.
         let cut = if next % 4 == 0 { Cut::Before } else { Cut::After };
         proxy.arm(cut);
-        let lost = store.commit(commit(lane, P, me, next)).await;
+        let commit = commit(lane, P, me, next);
+        let lost = store.commit(&commit).await;
         assert!(matches!(lost, Err(Error::Unavailable { .. })), "{next}: {lost:?}");
         assert_eq!(proxy.cuts(), next);
-        let again = retry(|| store.commit(commit(lane, P, me, next))).await;
+        let again = retry(|| store.commit(&commit)).await;
         match cut {
             Cut::Before => assert_eq!(again, Outcome::Committed, "{next}"),
             _ => assert_eq!(again, Outcome::AlreadyCommitted, "{next}"),

@@ -33,7 +33,7 @@ async fn a_paused_server_opens_the_breaker_until_it_goes_on() {
     let (store, lane) = (Redis::open(settings).await.unwrap(), lane());
     let me = OwnerToken([1; 16]);
     store.claim(lane, P, me).await.unwrap();
-    store.commit(commit(lane, P, me, 1)).await.unwrap();
+    store.commit(&commit(lane, P, me, 1)).await.unwrap();
     let [reads, commits] = store.breakers();
     assert_eq!((reads.link, commits.link), ("reads", "commits"));
     assert_eq!((&reads.states[..], reads.opened), (&[BreakerState::Closed][..], 0));
@@ -48,12 +48,13 @@ async fn a_paused_server_opens_the_breaker_until_it_goes_on() {
     assert_eq!((&reads.states[..], reads.opened), (&[BreakerState::Open][..], 1));
     assert_eq!((reads.refused, commits.opened), (1, 0));
     // Commits have a breaker of their own; the server will find this one when it goes on.
-    let lost = reason(store.commit(commit(lane, P, me, 2)).await);
+    let second = commit(lane, P, me, 2);
+    let lost = reason(store.commit(&second).await);
     assert!(lost.contains("no answer in time"), "{lost}");
     redis.resume();
     let head = retry(|| store.read(lane, P, &[])).await.head.unwrap();
     assert!((1..=2).contains(&head.next.0), "{head:?}");
-    let again = retry(|| store.commit(commit(lane, P, me, 2))).await;
+    let again = retry(|| store.commit(&second)).await;
     assert!(matches!(again, Outcome::Committed | Outcome::AlreadyCommitted), "{again:?}");
     assert_eq!(check(&store, lane, P).await, 2);
     let [reads, _] = store.breakers();
@@ -131,13 +132,14 @@ async fn a_server_that_comes_back_is_found_again() {
     let (store, lane) = (Redis::open(settings.clone()).await.unwrap(), lane());
     let me = OwnerToken([1; 16]);
     store.claim(lane, P, me).await.unwrap();
-    store.commit(commit(lane, P, me, 1)).await.unwrap();
+    store.commit(&commit(lane, P, me, 1)).await.unwrap();
     redis.kill();
     reason(store.read(lane, P, &[]).await);
-    reason(store.commit(commit(lane, P, me, 2)).await);
+    let second = commit(lane, P, me, 2);
+    reason(store.commit(&second).await);
     reason(Redis::open(settings).await.map(|_| ()));
     redis.restart();
-    let again = retry(|| store.commit(commit(lane, P, me, 2))).await;
+    let again = retry(|| store.commit(&second)).await;
     assert_eq!(again, Outcome::Committed);
     retry(|| store.read(lane, P, &[])).await;
     assert_eq!(check(&store, lane, P).await, 2);

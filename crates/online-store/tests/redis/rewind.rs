@@ -61,11 +61,11 @@ async fn a_restored_copy_rewinds_state_and_position() {
     let (store, lane) = (open(&redis.url()).await, lane());
     store.claim(lane, P, me).await.unwrap();
     for next in 1..=OLDER {
-        assert_eq!(store.commit(commit(lane, P, me, next)).await.unwrap(), Outcome::Committed);
+        assert_eq!(store.commit(&commit(lane, P, me, next)).await.unwrap(), Outcome::Committed);
     }
     let backup = redis.backup();
     for next in OLDER + 1..=NEWER {
-        assert_eq!(store.commit(commit(lane, P, me, next)).await.unwrap(), Outcome::Committed);
+        assert_eq!(store.commit(&commit(lane, P, me, next)).await.unwrap(), Outcome::Committed);
     }
     redis.kill();
     redis.restore(&backup);
@@ -73,11 +73,11 @@ async fn a_restored_copy_rewinds_state_and_position() {
     let store = open(&redis.url()).await;
     let next = commit(lane, P, me, NEWER + 1);
     let moved = Outcome::Moved { stored: Some(Offset(OLDER)) };
-    assert_eq!(store.commit(next.clone()).await.unwrap(), moved);
+    assert_eq!(store.commit(&next).await.unwrap(), moved);
     assert_eq!(check(&store, lane, P).await, OLDER);
     let head = store.claim(lane, P, OwnerToken([2; 16])).await.unwrap();
     assert_eq!(head.unwrap().next, Offset(OLDER));
-    assert_eq!(store.commit(next).await.unwrap(), Outcome::Fenced);
+    assert_eq!(store.commit(&next).await.unwrap(), Outcome::Fenced);
     assert_eq!(check(&store, lane, P).await, OLDER, "a zombie changes nothing");
 }
 
@@ -89,18 +89,18 @@ async fn a_restored_copy_revives_no_zombie_and_knows_no_later_owner() {
     let mut redis = Server::start(&server(), Fsync::Always);
     let (store, lane) = (open(&redis.url()).await, lane());
     store.claim(lane, P, zombie).await.unwrap();
-    store.commit(commit(lane, P, zombie, 1)).await.unwrap();
+    store.commit(&commit(lane, P, zombie, 1)).await.unwrap();
     let backup = redis.backup();
     store.claim(lane, P, successor).await.unwrap();
-    store.commit(commit(lane, P, successor, 2)).await.unwrap();
+    store.commit(&commit(lane, P, successor, 2)).await.unwrap();
     redis.kill();
     redis.restore(&backup);
     redis.restart();
     let store = open(&redis.url()).await;
-    let later = store.commit(commit(lane, P, successor, 3)).await.unwrap();
+    let later = store.commit(&commit(lane, P, successor, 3)).await.unwrap();
     assert_eq!(later, Outcome::Fenced, "it claims again and starts at the copy's position");
     store.claim(lane, P, OwnerToken([3; 16])).await.unwrap();
-    let late = store.commit(commit(lane, P, zombie, 2)).await.unwrap();
+    let late = store.commit(&commit(lane, P, zombie, 2)).await.unwrap();
     assert_eq!(late, Outcome::Fenced);
     assert_eq!(check(&store, lane, P).await, 1);
 }
@@ -116,7 +116,7 @@ async fn a_torn_append_only_file_holds_whole_commits() {
     let (store, lane) = (open(&redis.url()).await, lane());
     store.claim(lane, P, me).await.unwrap();
     for next in 1..=COMMITS {
-        store.commit(commit(lane, P, me, next)).await.unwrap();
+        store.commit(&commit(lane, P, me, next)).await.unwrap();
     }
     redis.kill();
     let whole = redis.backup();

@@ -31,7 +31,7 @@ async fn filled(store: &Redis) -> LaneId {
     store.claim(lane, P, ME).await.unwrap();
     let mut all = commit(lane, None, 1);
     all.states = (0..KEYS).map(|key| (key.to_be_bytes().to_vec(), Some(vec![1; 8]))).collect();
-    assert_eq!(store.commit(all).await.unwrap(), Outcome::Committed);
+    assert_eq!(store.commit(&all).await.unwrap(), Outcome::Committed);
     lane
 }
 
@@ -68,7 +68,7 @@ async fn a_commit_between_two_pages_is_noticed() {
     // One that stays where it is as well as one that moves on.
     for next in [1, 2] {
         let change = async || {
-            let outcome = store.commit(commit(lane, Some(1), next)).await;
+            let outcome = store.commit(&commit(lane, Some(1), next)).await;
             assert_eq!(outcome.unwrap(), Outcome::Committed);
         };
         moved(&scan_and(&store, lane, change).await.0);
@@ -77,7 +77,7 @@ async fn a_commit_between_two_pages_is_noticed() {
         store.remove(lane).await.unwrap();
         store.claim(lane, P, ME).await.unwrap();
         for (expected, next) in [(None, 1), (Some(1), 2)] {
-            store.commit(commit(lane, expected, next)).await.unwrap();
+            store.commit(&commit(lane, expected, next)).await.unwrap();
         }
     };
     moved(&scan_and(&store, lane, rebuild).await.0);
@@ -109,7 +109,7 @@ async fn a_shrinking_hash_shows_its_states_once() {
     let lane = filled(&store).await;
     let mut removal = commit(lane, Some(1), 2);
     removal.states = (STAY..KEYS).map(|key| (key.to_be_bytes().to_vec(), None)).collect();
-    assert_eq!(store.commit(removal).await.unwrap(), Outcome::Committed);
+    assert_eq!(store.commit(&removal).await.unwrap(), Outcome::Committed);
     let drive = async || {
         let keys: Vec<_> = (0..STAY).map(|key| key.to_be_bytes().to_vec()).collect();
         for _ in 0..50 {

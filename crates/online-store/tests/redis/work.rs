@@ -114,7 +114,8 @@ pub(crate) async fn work(
     let mut met = Met::default();
     let mut at = claim().await;
     while at < goal {
-        match retry(|| store.commit(commit(lane, partition, owner, at + 1))).await {
+        let commit = commit(lane, partition, owner, at + 1);
+        match retry(|| store.commit(&commit)).await {
             Outcome::Committed => at += 1,
             Outcome::AlreadyCommitted => {
                 met.already += 1;

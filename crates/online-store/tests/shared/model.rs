@@ -158,7 +158,7 @@ async fn step(
                 states,
                 derived,
             };
-            assert_eq!(store.commit(commit.clone()).await.unwrap(), entry.commit(commit));
+            assert_eq!(store.commit(&commit).await.unwrap(), entry.commit(commit));
         }
         Operation::Read { place, keys } => {
             let entry = model.get(&place).cloned().unwrap_or_default();
