@@ -115,10 +115,13 @@ fn update_is_measured_beside_raw_limits_and_leaves_nothing() {
         "raw-redis-benchmark",
         "raw-redis",
         "share",
+        "sustained",
         "load",
         "visible-p50",
         "visible-p99",
         "visible-max",
+        "acknowledged-p99",
+        "visible-after-max",
     ] {
         let figure = figures.get(name).unwrap_or_else(|| panic!("{name}: {figures:?}"));
         assert!(*figure > 0.0, "{name}: {figures:?}");
@@ -127,7 +130,7 @@ fn update_is_measured_beside_raw_limits_and_leaves_nothing() {
     let redis = figures["raw-redis-pipeline"].max(figures["raw-redis-benchmark"]);
     let limit = figures["raw-kafka"].min(redis / figures["states-each"]);
     assert!((figures["share"] - figures["drain"] / limit).abs() < 1e-9, "{figures:?}");
-    assert!((figures["load"] - figures["drain"] / 2.0).abs() < 1e-6, "{figures:?}");
+    assert!((figures["load"] - figures["sustained"] / 2.0).abs() < 1e-6, "{figures:?}");
     assert_eq!(shop.seen(), before);
     assert!(!before.topics.iter().any(|topic| topic.starts_with("bench-")), "{before:?}");
 }
@@ -162,6 +165,7 @@ fn what_cannot_be_measured_is_refused() {
     refused(&["update", "--log", "kafka://127.0.0.1:1"], "--store redis://");
     refused(&["update", "--redis-benchmark", "redis-benchmark"], "--log kafka://");
     refused(&["update", "--events", "0"], "at least 1");
+    refused(&["update", "--offered", "0"], "at least 1");
     let cluster = ["--log", "kafka://127.0.0.1:1", "--store", "redis+cluster://127.0.0.1:1"];
     refused(&[&["update"], &cluster[..]].concat(), "redis://");
     let secret = ["--log", "kafka://127.0.0.1:1", "--store", "redis://:pw@127.0.0.1:1"];

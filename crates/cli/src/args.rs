@@ -272,6 +272,9 @@ pub(crate) enum BenchCommand {
         /// Events that are drained
         #[arg(long, default_value_t = 200_000)]
         events: usize,
+        /// Events a second that are offered to see how soon they are visible [default: half of what is sustained]
+        #[arg(long, value_name = "PER_SECOND")]
+        offered: Option<u32>,
         /// Redis' own `redis-benchmark`, to be run as well (on Kafka and Redis only)
         #[arg(long, value_name = "PROGRAM")]
         redis_benchmark: Option<PathBuf>,

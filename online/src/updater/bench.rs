@@ -1,5 +1,6 @@
 //! How fast an updater is, and how soon an event is visible under load: the core of `twofold bench update`.
 
+mod live;
 mod paced;
 
 use std::time::Duration;
@@ -11,7 +12,8 @@ use runtime::shutdown;
 
 use super::{Counters, Error, Parts, Settings, Updater};
 
-pub use self::paced::{Paced, Visible, paced};
+pub use self::live::Live;
+pub use self::paced::{Paced, Times, Visible};
 
 /// Records appended in one call.
 const APPEND_RECORDS: usize = 5000;

@@ -155,6 +155,14 @@ pub enum Error {
         /// How many.
         scans: u32,
     },
+    /// A benchmark's events were appended and not seen.
+    #[error(
+        "events that were appended are not visible after {limit:?}: try again with fewer (`--events`)"
+    )]
+    Invisible {
+        /// How long they were waited for.
+        limit: std::time::Duration,
+    },
     /// A task of the updater panicked: a mistake in the program.
     #[error("a task of the updater panicked: {0}")]
     Panicked(String),

@@ -30,8 +30,9 @@ const COMMIT_EVERY: usize = 8;
 pub(super) async fn run(context: Context, command: BenchCommand) -> anyhow::Result<()> {
     match command {
         BenchCommand::Fold { events } => fold(&context, events),
-        BenchCommand::Update { events, redis_benchmark } => {
-            update::run(&context, events, redis_benchmark.as_deref()).await
+        BenchCommand::Update { events, offered, redis_benchmark } => {
+            let wanted = update::Wanted { events, offered, program: redis_benchmark.as_deref() };
+            update::run(&context, wanted).await
         }
         BenchCommand::Memory { visitors, events_each } => {
             memory::run(&context, visitors, events_each).await

@@ -2,7 +2,8 @@
 //!
 //! The rate does not wait for anybody: each event has the moment that it is due at, and its time counts from
 //! there until every lane has committed it, whether or not its append had to wait for earlier ones. Events
-//! that are due in the same tick are appended together when it ends, which their times include.
+//! that are due in the same tick are appended together when it ends, which their times include. What of that
+//! the log took until it acknowledged the append, and what came after it, are told apart.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,43 +16,51 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::append;
-use crate::updater::{Error, Handle, Parts, Progress, Settings, Updater};
+use super::live::{VISIBLE_MAX, goals};
+use crate::updater::{Error, Handle, Parts, Progress};
 
 /// Events that are due within it are appended together.
 const TICK: Duration = Duration::from_millis(2);
 /// Appends that may be under way; more of them wait, and their events' times go on.
 const APPENDS_MAX: usize = 256;
-/// How long after the last append events may become visible.
-const VISIBLE_MAX: Duration = Duration::from_secs(30);
 
 /// Events at a steady rate.
 #[derive(Debug, Clone)]
 pub struct Paced {
-    /// Topic of a source that the lanes fold.
-    pub topic: String,
     /// What is appended.
     pub records: Vec<NewRecord>,
     /// Events a second.
     pub per_second: f64,
 }
 
-/// How soon they were visible.
+/// How soon they were visible. Times are those of the events that became visible.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Visible {
-    /// From when an event was due until every lane had committed it, in milliseconds: half of the events
-    /// were at least as fast.
+    /// From when an event was due until every lane had committed it.
+    pub since_due: Times,
+    /// From when an event was due until the log had acknowledged it.
+    pub appended: Times,
+    /// From when the log had acknowledged an event until every lane had committed it.
+    pub since_appended: Times,
+    /// Events that stayed invisible for 30 s.
+    pub invisible: u64,
+}
+
+/// How the times of events are distributed, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Times {
+    /// Half of the events were at least as fast.
     pub ms_p50: f64,
-    /// The same for 99 of 100.
+    /// 99 of 100 were.
     pub ms_p99: f64,
     /// The slowest.
     pub ms_max: f64,
-    /// Events that stayed invisible for 30 s; not in the others.
-    pub invisible: u64,
 }
 
 /// An event that was appended.
 struct Offered {
     due: Duration,
+    appended: Duration,
     partition: Partition,
     offset: Offset,
 }
@@ -59,45 +68,15 @@ struct Offered {
 /// What one (lane, partition) had covered when.
 type Seen = Vec<(Duration, Offset)>;
 
-/// Starts an updater, waits until it has caught up, offers the events and follows them. Nobody else may work
-/// on these lanes.
-///
-/// # Errors
-/// Whatever log, store or updater say.
-pub async fn paced(
-    settings: Settings,
-    parts: Parts,
-    clock: &Clock,
-    load: Paced,
-) -> Result<Visible, Error> {
-    let (updater, handle) = Updater::open(settings, parts.clone()).await?;
-    let lanes = parts.lanes.iter().filter(|lane| lane.source.topic == load.topic);
-    let lanes: Vec<LaneId> = lanes.map(|lane| lane.id).collect();
-    let (stop, stopped) = shutdown::channel();
-    let mut updating = tokio::spawn(updater.alone().run(stopped));
-    let measuring = measure(&parts, &handle, clock, &lanes, load);
-    let measured = tokio::select! {
-        measured = measuring => measured,
-        ended = &mut updating => return Err(match ended {
-            Ok(Err(error)) => error,
-            Ok(Ok(())) => Error::Panicked("it ended by itself".to_owned()),
-            Err(error) => Error::Panicked(error.to_string()),
-        }),
-    };
-    stop.shut_down();
-    updating.await.unwrap_or_else(|error| Err(Error::Panicked(error.to_string())))?;
-    measured
-}
-
-async fn measure(
+pub(super) async fn measure(
     parts: &Parts,
     handle: &Handle,
     clock: &Clock,
+    topic: &str,
     lanes: &[LaneId],
     load: Paced,
 ) -> Result<Visible, Error> {
-    handle.caught_up().await;
-    let partitions = parts.log.topic(&load.topic).await?.partitions;
+    let partitions = parts.log.topic(topic).await?.partitions;
     let (done, over) = shutdown::channel();
     let mut following: BTreeMap<(LaneId, Partition), JoinHandle<Seen>> = BTreeMap::new();
     for lane in lanes {
@@ -107,17 +86,10 @@ async fn measure(
             following.insert((*lane, partition), tokio::spawn(follower));
         }
     }
-    let offered = offer(parts, clock, load).await?;
-    let mut ends: BTreeMap<Partition, Offset> = BTreeMap::new();
-    for event in &offered {
-        let end = ends.entry(event.partition).or_insert(Offset(0));
-        *end = event.offset.next().max(*end);
-    }
-    let ends = ends
-        .iter()
-        .flat_map(|(partition, end)| lanes.iter().map(move |lane| (*lane, *partition, *end)));
+    let offered = offer(parts, clock, topic, load).await?;
+    let goals = goals(lanes, offered.iter().map(|event| (event.partition, event.offset)));
     // Events that are not seen by then are counted below.
-    let _ = handle.wait_for(&ends.collect::<Vec<_>>(), VISIBLE_MAX).await;
+    let _ = handle.wait_for(&goals, VISIBLE_MAX).await;
     done.shut_down();
     let mut seen = BTreeMap::new();
     for (place, follower) in following {
@@ -143,17 +115,23 @@ async fn follow(mut progress: watch::Receiver<Progress>, clock: Clock, over: Shu
 }
 
 /// Appends each tick's events when it ends, without waiting for those before.
-async fn offer(parts: &Parts, clock: &Clock, load: Paced) -> Result<Vec<Offered>, Error> {
+async fn offer(
+    parts: &Parts,
+    clock: &Clock,
+    topic: &str,
+    load: Paced,
+) -> Result<Vec<Offered>, Error> {
     let count = load.records.len();
     let each = (load.per_second * TICK.as_secs_f64()).max(1.0);
     let (mut offered, mut appending) = (Vec::with_capacity(count), JoinSet::new());
     let mut records = load.records.into_iter();
     let (start, mut sent) = (clock.monotonic(), 0);
     let due = |event: usize| start + Duration::from_secs_f64(event as f64 / load.per_second);
-    let mut note = |ended: Result<(usize, Result<Vec<_>, Error>), JoinError>| {
-        let (first, places) = ended.map_err(|error| Error::Panicked(error.to_string()))?;
+    let mut note = |ended: Result<(usize, Result<Vec<_>, Error>, Duration), JoinError>| {
+        let (first, places, appended) =
+            ended.map_err(|error| Error::Panicked(error.to_string()))?;
         for ((partition, offset), event) in places?.into_iter().zip(first..) {
-            offered.push(Offered { due: due(event), partition, offset });
+            offered.push(Offered { due: due(event), appended, partition, offset });
         }
         Ok::<_, Error>(())
     };
@@ -161,8 +139,11 @@ async fn offer(parts: &Parts, clock: &Clock, load: Paced) -> Result<Vec<Offered>
         let until = count.min((each * f64::from(tick)).round() as usize);
         let share: Vec<NewRecord> = records.by_ref().take(until - sent).collect();
         tokio::time::sleep(due(until).saturating_sub(clock.monotonic())).await;
-        let (parts, topic, first) = (parts.clone(), load.topic.clone(), sent);
-        appending.spawn(async move { (first, append(&parts, &topic, share).await) });
+        let (parts, topic, clock, first) = (parts.clone(), topic.to_owned(), clock.clone(), sent);
+        appending.spawn(async move {
+            let places = append(&parts, &topic, share).await;
+            (first, places, clock.monotonic())
+        });
         sent = until;
         while let Some(ended) = appending.try_join_next() {
             note(ended)?;
@@ -182,27 +163,40 @@ fn summary(
     lanes: &[LaneId],
     seen: &BTreeMap<(LaneId, Partition), Seen>,
 ) -> Visible {
-    let (mut times, mut invisible) = (Vec::with_capacity(offered.len()), 0);
+    let (mut since_due, mut appended, mut since_appended) = (Vec::new(), Vec::new(), Vec::new());
+    let mut invisible = 0;
     for event in offered {
         let covered = |lane: &LaneId| {
             let seen = seen.get(&(*lane, event.partition))?;
             let at = seen.partition_point(|(_, next)| *next <= event.offset);
             seen.get(at).map(|(when, _)| *when)
         };
-        match lanes.iter().map(covered).collect::<Option<Vec<_>>>() {
-            Some(all) => {
-                let last = all.into_iter().max().unwrap_or(event.due);
-                times.push(last.saturating_sub(event.due));
-            }
-            None => invisible += 1,
-        }
+        let Some(all) = lanes.iter().map(covered).collect::<Option<Vec<_>>>() else {
+            invisible += 1;
+            continue;
+        };
+        let visible = all.into_iter().max().unwrap_or(event.due);
+        since_due.push(visible.saturating_sub(event.due));
+        appended.push(event.appended.saturating_sub(event.due));
+        // A reader may be told of a record before whoever appended it.
+        since_appended.push(visible.saturating_sub(event.appended));
     }
-    times.sort_unstable();
     Visible {
-        ms_p50: percentile_ms(&times, 50),
-        ms_p99: percentile_ms(&times, 99),
-        ms_max: percentile_ms(&times, 100),
+        since_due: Times::of(since_due),
+        appended: Times::of(appended),
+        since_appended: Times::of(since_appended),
         invisible,
+    }
+}
+
+impl Times {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self {
+            ms_p50: percentile_ms(&times, 50),
+            ms_p99: percentile_ms(&times, 99),
+            ms_max: percentile_ms(&times, 100),
+        }
     }
 }
 
@@ -229,15 +223,27 @@ mod tests {
     fn an_event_is_visible_when_the_last_lane_has_covered_it_and_late_since_it_was_due() {
         let ms = Duration::from_millis;
         let (lanes, at) = ([LaneId([1; 8]), LaneId([2; 8])], Partition(3));
-        let event = |due, offset| Offered { due: ms(due), partition: at, offset: Offset(offset) };
-        let offered = [event(10, 0), event(20, 1), event(30, 2)];
+        let event = |due, appended, offset| Offered {
+            due: ms(due),
+            appended: ms(appended),
+            partition: at,
+            offset: Offset(offset),
+        };
+        let offered = [event(10, 12, 0), event(20, 101, 1), event(30, 31, 2)];
         let seen = BTreeMap::from([
             ((lanes[0], at), vec![(ms(11), Offset(1)), (ms(100), Offset(3))]),
             ((lanes[1], at), vec![(ms(50), Offset(2))]),
         ]);
         let visible = summary(&offered, &lanes, &seen);
-        // 50 − 10, 100 − 20, and one that the second lane never covered.
-        let expected = Visible { ms_p50: 40.0, ms_p99: 80.0, ms_max: 80.0, invisible: 1 };
+        let times = |ms_p50, ms_max| Times { ms_p50, ms_p99: ms_max, ms_max };
+        let expected = Visible {
+            // 50 − 10, 100 − 20, and one that the second lane never covered.
+            since_due: times(40.0, 80.0),
+            appended: times(2.0, 81.0),
+            // 50 − 12, and one that was seen before its append was acknowledged.
+            since_appended: times(0.0, 38.0),
+            invisible: 1,
+        };
         assert_eq!(visible, expected);
     }
 }

@@ -1,4 +1,11 @@
-//! `twofold bench update`: how fast the updater is, and how soon events are visible at half of that.
+//! `twofold bench update`: how fast the updater is, and how soon events are visible that come meanwhile.
+//!
+//! - `drain`: events a second that were in the log before the updater started;
+//! - `sustained`: events a second that come while it works, as fast as log and updater together take them. This
+//!   is the most that the machine can be offered, for who drains has no events to append beside it;
+//! - `load`: the steady rate of what follows, half of `sustained` if nothing else is asked for;
+//! - `visible-…`: from when each event was due until every lane had committed it; what of that the log took to
+//!   acknowledge it is `acknowledged-…`, and what came after it `visible-after-…`.
 //!
 //! On Kafka and Redis the raw limits are measured in the same run, with the same records:
 //!
@@ -16,7 +23,7 @@ use std::sync::Arc;
 use batch::Archive;
 use event_log::{EventLog, Kafka, NewRecord};
 use fold::workload::Workload;
-use online::updater::bench::{Drained, Paced, drain, paced};
+use online::updater::bench::{Drained, Live, Paced, drain};
 use online::updater::{self, Parts};
 use online_store::{OnlineStore, PlainSets, Redis, RedisSettings};
 use record::Partition;
@@ -29,25 +36,36 @@ use super::{Context, SOURCE, line, redis_benchmark};
 use crate::data::{Data, Opening};
 use crate::settings::{EMBEDDED, Settings};
 
-/// How long events are offered at half of the drained rate.
+/// How long events are offered at a steady rate.
 const OFFERED_S: f64 = 5.0;
 
-pub(super) async fn run(
-    context: &Context,
-    events: usize,
-    program: Option<&Path>,
-) -> anyhow::Result<()> {
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// Events that are drained.
+    pub(super) events: usize,
+    /// Events a second whose visibility is measured; half of what is sustained if not said.
+    pub(super) offered: Option<u32>,
+    /// `redis-benchmark`.
+    pub(super) program: Option<&'a Path>,
+}
+
+pub(super) async fn run(context: &Context, wanted: Wanted<'_>) -> anyhow::Result<()> {
     let settings = &context.settings;
+    let program = wanted.program;
     let refuse = |why: &str| Err(anyhow::anyhow!("{why}")).exit(Code::Configuration);
-    if events == 0 {
+    if wanted.events == 0 {
         return refuse("--events 0 measures nothing: give at least 1");
+    }
+    if wanted.offered == Some(0) {
+        return refuse("--offered 0 measures nothing: give at least 1");
     }
     match (settings.log == EMBEDDED, settings.store == EMBEDDED) {
         (true, true) if program.is_some() => {
             refuse("--redis-benchmark is for --log kafka://… with --store redis://…")
         }
-        (true, true) => embedded(context, events).await,
-        (false, false) => on_servers(context, events, program).await,
+        (true, true) => embedded(context, wanted).await,
+        (false, false) => on_servers(context, wanted).await,
         _ => refuse(
             "bench update measures the embedded pair, or Kafka with Redis: give both --log kafka://… and \
              --store redis://…, or neither",
@@ -79,30 +97,39 @@ impl Pair {
         Ok(drained)
     }
 
-    /// Events at half of a rate.
-    async fn visible(
+    /// The same updater with events that come while it works: as fast as they can, then at a steady rate.
+    async fn live(
         &self,
         context: &Context,
         workload: &mut Workload,
-        drained: &Drained,
+        wanted: Wanted<'_>,
         suffix: &str,
     ) -> anyhow::Result<()> {
-        let per_second = drained.events_per_s / 2.0;
-        let records = new_records(workload, (per_second * OFFERED_S).ceil() as usize);
-        let load = Paced { topic: self.topic.clone(), records, per_second };
         let (settings, parts) = (self.settings.clone(), self.parts.clone());
-        let visible = paced(settings, parts, &context.clock, load).await?;
+        let mut live = Live::start(settings, parts, &context.clock, &self.topic).await?;
+        let sustained = live.sustained(new_records(workload, wanted.events)).await?;
+        tell(&format!("sustained{suffix}"), sustained, "events/s")?;
+        let per_second = wanted.offered.map_or(sustained / 2.0, f64::from);
+        let records = new_records(workload, (per_second * OFFERED_S).ceil() as usize);
+        let visible = live.visible(Paced { records, per_second }).await?;
+        live.stop().await?;
         tell(&format!("load{suffix}"), per_second, "events/s")?;
-        tell(&format!("visible-p50{suffix}"), visible.ms_p50, "ms")?;
-        tell(&format!("visible-p99{suffix}"), visible.ms_p99, "ms")?;
-        tell(&format!("visible-max{suffix}"), visible.ms_max, "ms")?;
+        for (name, times) in [
+            ("visible", visible.since_due),
+            ("acknowledged", visible.appended),
+            ("visible-after", visible.since_appended),
+        ] {
+            tell(&format!("{name}-p50{suffix}"), times.ms_p50, "ms")?;
+            tell(&format!("{name}-p99{suffix}"), times.ms_p99, "ms")?;
+            tell(&format!("{name}-max{suffix}"), times.ms_max, "ms")?;
+        }
         tell(&format!("invisible{suffix}"), visible.invisible as f64, "events")
     }
 }
 
 /// Twice, in directories of its own: commits as they are (what a power failure takes is computed again),
 /// and each commit synced before it is answered.
-async fn embedded(context: &Context, events: usize) -> anyhow::Result<()> {
+async fn embedded(context: &Context, wanted: Wanted<'_>) -> anyhow::Result<()> {
     for (suffix, durable_commits) in [("", false), ("-durable", true)] {
         let directory = context.settings.data.join("tmp").join("bench-update");
         if directory.exists() {
@@ -110,7 +137,7 @@ async fn embedded(context: &Context, events: usize) -> anyhow::Result<()> {
         }
         let opening = Opening { durable_commits, ..Opening::default() };
         let data = Data::open(&directory, opening, context.clock.clone())?;
-        let measured = embedded_in(context, data, events, suffix).await;
+        let measured = embedded_in(context, data, wanted, suffix).await;
         std::fs::remove_dir_all(&directory)?;
         measured?;
     }
@@ -120,7 +147,7 @@ async fn embedded(context: &Context, events: usize) -> anyhow::Result<()> {
 async fn embedded_in(
     context: &Context,
     data: Data,
-    events: usize,
+    wanted: Wanted<'_>,
     suffix: &str,
 ) -> anyhow::Result<()> {
     let definitions = context.definitions()?;
@@ -132,16 +159,12 @@ async fn embedded_in(
     let settings = context.settings.updater.clone();
     let pair = Pair { parts, topic: source.topic.clone(), settings };
     let mut workload = Workload::new(fold::workload::Settings::default());
-    let drained = pair.drain(context, &mut workload, events, suffix).await?;
-    pair.visible(context, &mut workload, &drained, suffix).await
+    pair.drain(context, &mut workload, wanted.events, suffix).await?;
+    pair.live(context, &mut workload, wanted, suffix).await
 }
 
 /// On topics and keys of its own, which are removed however it ends.
-async fn on_servers(
-    context: &Context,
-    events: usize,
-    program: Option<&Path>,
-) -> anyhow::Result<()> {
+async fn on_servers(context: &Context, wanted: Wanted<'_>) -> anyhow::Result<()> {
     let of_store = RedisSettings::from_url(&context.settings.store).exit(Code::Configuration)?;
     if of_store.cluster {
         return Err(anyhow::anyhow!(
@@ -149,7 +172,7 @@ async fn on_servers(
         ))
         .exit(Code::Configuration);
     }
-    if program.is_some() {
+    if wanted.program.is_some() {
         redis_benchmark::check(&of_store)?;
     }
     let entropy = Entropy::system();
@@ -179,7 +202,7 @@ async fn on_servers(
     };
     let servers =
         Servers { kafka: &kafka, redis: &redis, of_store: &of_store, settings: &settings };
-    let measured = shutdown.unless(servers.measure(context, &pair, events, program)).await;
+    let measured = shutdown.unless(servers.measure(context, &pair, wanted)).await;
     let topics = Own::delete_topics(&kafka, &settings, &lanes).await;
     let states = Own::remove_lanes(&redis, &lanes).await;
     let plain = redis.remove_plain().await;
@@ -201,9 +224,9 @@ impl Servers<'_> {
         &self,
         context: &Context,
         pair: &Pair,
-        events: usize,
-        program: Option<&Path>,
+        wanted: Wanted<'_>,
     ) -> anyhow::Result<()> {
+        let Wanted { events, program, .. } = wanted;
         self.kafka.create(&pair.topic, self.settings.partitions).await?;
         let mut workload = Workload::new(fold::workload::Settings::default());
         let drained = pair.drain(context, &mut workload, events, "").await?;
@@ -229,7 +252,7 @@ impl Servers<'_> {
         let redis_per_s = sets_per_s / states_each;
         tell("raw-redis", redis_per_s, "records/s")?;
         tell("share", drained.events_per_s / kafka_per_s.min(redis_per_s), "of the slower limit")?;
-        pair.visible(context, &mut workload, &drained, "").await
+        pair.live(context, &mut workload, wanted, "").await
     }
 
     /// `SET`s that are to a server what the drain's states were.
