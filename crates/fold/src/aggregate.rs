@@ -19,6 +19,7 @@ use crate::{
     codec::Reader,
     inputs::Input,
     plan::{Read, ReadKind, Slot, SlotKind},
+    text::Text,
     tiles::Tiles,
 };
 
@@ -106,8 +107,15 @@ impl SlotKind {
         }
     }
 
-    /// Appends the cell's canonical bytes: what a read at `greatest` or later can see, no more.
-    pub(crate) fn encode(&self, cell: &Cell, greatest: EventTime, out: &mut Vec<u8>) {
+    /// Appends the cell's canonical bytes: what a read at `greatest` or later can see, no more. `before`:
+    /// slots and cells that stand before it in the state.
+    pub(crate) fn encode(
+        &self,
+        cell: &Cell,
+        before: (&[Slot], &[Cell]),
+        greatest: EventTime,
+        out: &mut Vec<u8>,
+    ) {
         match (self, cell) {
             (Self::Count { tiling }, Cell::Count(tiles)) => {
                 count::encode(*tiling, tiles, greatest, out)
@@ -115,8 +123,8 @@ impl SlotKind {
             (Self::Sum { tiling, .. }, Cell::Sum(tiles)) => {
                 sum::encode(*tiling, tiles, greatest, out)
             }
-            (Self::Last { ttl_us, .. }, Cell::Last(last)) => {
-                last::encode(last, *ttl_us, greatest, out)
+            (Self::Last { value, ttl_us }, Cell::Last(last)) => {
+                last::encode(last, *ttl_us, keys_of(*value, before, greatest), greatest, out)
             }
             (Self::Keyed { tiling, .. }, Cell::Keyed(tiles)) => {
                 keyed::encode(*tiling, tiles, greatest, out);
@@ -135,12 +143,16 @@ impl SlotKind {
     pub(crate) fn decode(
         &self,
         reader: &mut Reader<'_>,
+        before: (&[Slot], &[Cell]),
         greatest: EventTime,
     ) -> Result<Cell, Error> {
         Ok(match self {
             Self::Count { tiling } => Cell::Count(count::decode(*tiling, reader, greatest)?),
             Self::Sum { tiling, .. } => Cell::Sum(sum::decode(*tiling, reader, greatest)?),
-            Self::Last { ttl_us, .. } => Cell::Last(last::decode(reader, *ttl_us, greatest)?),
+            Self::Last { value, ttl_us } => {
+                let keys = keys_of(*value, before, greatest);
+                Cell::Last(last::decode(reader, *ttl_us, keys, greatest)?)
+            }
             Self::Keyed { limit, tiling, .. } => {
                 Cell::Keyed(keyed::decode(*limit, *tiling, reader, greatest)?)
             }
@@ -218,6 +230,21 @@ impl SlotKind {
             _ => unreachable!("a feature reads the slot that was laid for it"),
         }
     }
+}
+
+/// Keys that the newest tile of the last counts by `column` has, if there are such before.
+fn keys_of<'a>(
+    column: usize,
+    (slots, cells): (&[Slot], &'a [Cell]),
+    greatest: EventTime,
+) -> &'a [(Text, u64)] {
+    let keys = slots.iter().zip(cells).rev().find_map(|(slot, cell)| match (&slot.kind, cell) {
+        (SlotKind::Keyed { by, tiling, .. }, Cell::Keyed(tiles)) if *by == column => {
+            Some(keyed::newest_keys(*tiling, tiles, greatest))
+        }
+        _ => None,
+    });
+    keys.unwrap_or_default()
 }
 
 impl Cell {

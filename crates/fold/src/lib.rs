@@ -16,6 +16,7 @@ mod codec;
 pub mod example;
 mod inputs;
 mod key_fold;
+mod numbered;
 mod partition;
 mod plan;
 mod prefetch;

@@ -155,8 +155,8 @@ pub(crate) fn get_header(reader: &mut Reader<'_>) -> Result<EventTime, Error> {
 }
 
 pub(crate) fn encode_cells(plan: &Plan, cells: &[Cell], greatest: EventTime, out: &mut Vec<u8>) {
-    for (slot, cell) in plan.slots.iter().zip(cells) {
-        slot.kind.encode(cell, greatest, out);
+    for (at, (slot, cell)) in plan.slots.iter().zip(cells).enumerate() {
+        slot.kind.encode(cell, (&plan.slots[..at], &cells[..at]), greatest, out);
     }
 }
 
@@ -165,5 +165,10 @@ pub(crate) fn decode_cells(
     reader: &mut Reader<'_>,
     greatest: EventTime,
 ) -> Result<Vec<Cell>, Error> {
-    plan.slots.iter().map(|slot| slot.kind.decode(reader, greatest)).collect()
+    let mut cells = Vec::with_capacity(plan.slots.len());
+    for (at, slot) in plan.slots.iter().enumerate() {
+        let cell = slot.kind.decode(reader, (&plan.slots[..at], &cells), greatest)?;
+        cells.push(cell);
+    }
+    Ok(cells)
 }

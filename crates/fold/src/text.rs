@@ -37,6 +37,21 @@ impl Text {
         }
     }
 
+    /// Equal for equal texts and seldom for others, to be compared before the texts themselves.
+    #[inline]
+    pub(crate) fn print(&self) -> u64 {
+        let mut padded = [0; INLINE_BYTES_MAX];
+        let bytes = match self {
+            Self::Inline { bytes, .. } => bytes,
+            Self::Heap(text) => {
+                padded.copy_from_slice(&text.as_bytes()[text.len() - INLINE_BYTES_MAX..]);
+                &padded
+            }
+        };
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        word(0) ^ word(8).rotate_left(21) ^ word(INLINE_BYTES_MAX - 8).rotate_left(43)
+    }
+
     /// Bytes outside the value itself.
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {

@@ -27,7 +27,7 @@ pub(super) fn fold(tiling: Tiling, input: &Input<'_>, rows: &[Row], mut column: 
 
 pub(super) fn encode(tiling: Tiling, tiles: &Tiles<u64>, greatest: EventTime, out: &mut Vec<u8>) {
     let (top, oldest) = (tiling.tile(greatest.0), tiling.oldest_kept(greatest.0));
-    encode_tiles(tiles, top, oldest, out, |count, out| put_u64(out, *count));
+    encode_tiles(tiles, top, oldest, out, |count, _, out| put_u64(out, *count));
 }
 
 pub(super) fn decode(
@@ -36,7 +36,7 @@ pub(super) fn decode(
     greatest: EventTime,
 ) -> Result<Tiles<u64>, Error> {
     let (top, oldest) = (tiling.tile(greatest.0), tiling.oldest_kept(greatest.0));
-    decode_tiles(reader, top, oldest, count)
+    decode_tiles(reader, top, oldest, |reader, _| count(reader))
 }
 
 /// A count that a log can hold.

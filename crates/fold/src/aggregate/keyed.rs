@@ -1,17 +1,17 @@
 //! Rows per key, per tile: exact up to a number of keys, then a fixed number of hash buckets. Which of
 //! the two a tile is depends on its set of keys only.
 
+mod bytes;
+
+pub(super) use bytes::{decode, encode};
+
 use arrow::array::Array;
 pub use definitions::lane::BUCKETS;
 use record::EventTime;
 
-use super::{
-    Cell, Column, Row, count,
-    wide::{decode_tiles, encode_tiles},
-};
+use super::{Cell, Column, Row};
 use crate::{
-    Error, Value,
-    codec::{Reader, put_text, put_u64},
+    Value,
     inputs::{Input, Values},
     prefetch::prefetch,
     text::Text,
@@ -154,62 +154,16 @@ pub(super) fn merge(
     }
 }
 
-pub(super) fn encode(
+/// Keys of the newest tile in sight, if they are known: what stands beside a value of the same column.
+pub(super) fn newest_keys(
     tiling: Tiling,
     tiles: &Tiles<Counts>,
     greatest: EventTime,
-    out: &mut Vec<u8>,
-) {
-    let (top, oldest) = (tiling.tile(greatest.0), tiling.oldest_kept(greatest.0));
-    encode_tiles(tiles, top, oldest, out, |counts, out| match counts {
-        Counts::Exact(entries) => {
-            put_u64(out, entries.len() as u64);
-            for (key, count) in entries {
-                put_text(out, key.as_bytes());
-                put_u64(out, *count);
-            }
-        }
-        Counts::Buckets(buckets) => {
-            put_u64(out, 0);
-            buckets.iter().for_each(|count| put_u64(out, *count));
-        }
-    });
-}
-
-pub(super) fn decode(
-    limit: usize,
-    tiling: Tiling,
-    reader: &mut Reader<'_>,
-    greatest: EventTime,
-) -> Result<Tiles<Counts>, Error> {
-    let (top, oldest) = (tiling.tile(greatest.0), tiling.oldest_kept(greatest.0));
-    decode_tiles(reader, top, oldest, |reader| {
-        let keys = reader.length(2)?;
-        if keys == 0 {
-            return decode_buckets(limit, reader);
-        }
-        reader.ensure(keys <= limit, "more keys than the limit")?;
-        let mut entries: Vec<(Text, u64)> = Vec::with_capacity(keys);
-        for _ in 0..keys {
-            let key = Text::from(reader.text()?);
-            let ascending = entries.last().is_none_or(|last| last.0 < key);
-            reader.ensure(ascending, "keys out of order")?;
-            entries.push((key, count::count(reader)?));
-        }
-        Ok(Counts::Exact(entries.into_boxed_slice()))
-    })
-}
-
-fn decode_buckets(limit: usize, reader: &mut Reader<'_>) -> Result<Counts, Error> {
-    let mut buckets = Box::new([0; BUCKETS]);
-    let mut total = 0u64;
-    for count in buckets.iter_mut() {
-        *count = reader.u64()?;
-        reader.ensure(*count <= 1 << 53, "a count that no log can give")?;
-        total += *count;
+) -> &[(Text, u64)] {
+    match tiles.since(tiling.oldest_kept(greatest.0)).next_back() {
+        Some((_, Counts::Exact(entries))) => entries,
+        Some((_, Counts::Buckets(_))) | None => &[],
     }
-    reader.ensure(total > limit as u64, "buckets of fewer rows than the limit")?;
-    Ok(Counts::Buckets(buckets))
 }
 
 /// Known totals by key. A key is known where every tile in sight is exact or has nothing in its bucket.

@@ -84,13 +84,23 @@ fn visible(last: &Option<Entry>, ttl_us: i64, greatest: EventTime) -> Option<&En
     last.as_ref().filter(|last| last.place.at >= greatest.plus(ttl_us.saturating_neg()))
 }
 
-pub(super) fn encode(last: &Option<Entry>, ttl_us: i64, greatest: EventTime, out: &mut Vec<u8>) {
+/// Appends the value and its place. `keys`: keys of counts by the same column, which stand in the
+/// state already; a text among them is written as its place there.
+pub(super) fn encode(
+    last: &Option<Entry>,
+    ttl_us: i64,
+    keys: &[(Text, u64)],
+    greatest: EventTime,
+    out: &mut Vec<u8>,
+) {
     let Some(Entry { place, value }) = visible(last, ttl_us, greatest) else {
         return out.push(0);
     };
     let tag_at = out.len();
     out.push(0);
-    put_place(*place, greatest, out);
+    put_u64(out, greatest.0.wrapping_sub(place.at.0) as u64);
+    put_u64(out, u64::from(place.partition.0));
+    put_u64(out, place.offset.0);
     out[tag_at] = match value {
         Scalar::Int(value) => {
             put_i64(out, *value);
@@ -102,23 +112,33 @@ pub(super) fn encode(last: &Option<Entry>, ttl_us: i64, greatest: EventTime, out
         }
         Scalar::Bool(false) => 3,
         Scalar::Bool(true) => 4,
-        Scalar::Text(text) => {
-            put_text(out, text.as_bytes());
-            5
-        }
+        Scalar::Text(text) => match keys.binary_search_by(|(key, _)| key.cmp(text)) {
+            Ok(place) => {
+                put_u64(out, place as u64);
+                6
+            }
+            Err(_) => {
+                put_text(out, text.as_bytes());
+                5
+            }
+        },
     };
 }
 
 pub(super) fn decode(
     reader: &mut Reader<'_>,
     ttl_us: i64,
+    keys: &[(Text, u64)],
     greatest: EventTime,
 ) -> Result<Option<Entry>, Error> {
     let tag = reader.u8()?;
     if tag == 0 {
         return Ok(None);
     }
-    let place = get_place(reader, greatest)?;
+    let before = reader.u64()?;
+    let at = greatest.0.checked_sub_unsigned(before).map(EventTime);
+    let at = at.ok_or_else(|| reader.damaged("a time beyond the range"))?;
+    let place = Place { at, partition: get_partition(reader)?, offset: Offset(reader.u64()?) };
     let value = match tag {
         1 => Scalar::Int(reader.i64()?),
         2 => {
@@ -129,7 +149,17 @@ pub(super) fn decode(
         }
         3 => Scalar::Bool(false),
         4 => Scalar::Bool(true),
-        5 => Scalar::Text(reader.text()?.into()),
+        5 => {
+            let text = Text::from(reader.text()?);
+            let told = keys.binary_search_by(|(key, _)| key.cmp(&text)).is_ok();
+            reader.ensure(!told, "a text told twice")?;
+            Scalar::Text(text)
+        }
+        6 => {
+            let place = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
+            let key = keys.get(place).ok_or_else(|| reader.damaged("no such key"))?;
+            Scalar::Text(key.0.clone())
+        }
         _ => return Err(reader.damaged("no such kind of value")),
     };
     let last = Some(Entry { place, value });
@@ -146,18 +176,8 @@ pub(super) fn read(last: &Option<Entry>, ttl_us: i64, greatest: EventTime) -> Op
     })
 }
 
-/// A place, its time relative to one that does not lie before it.
-pub(super) fn put_place(place: Place, after: EventTime, out: &mut Vec<u8>) {
-    put_u64(out, after.0.wrapping_sub(place.at.0) as u64);
-    put_u64(out, u64::from(place.partition.0));
-    put_u64(out, place.offset.0);
-}
-
-pub(super) fn get_place(reader: &mut Reader<'_>, after: EventTime) -> Result<Place, Error> {
-    let before = reader.u64()?;
-    let at = after.0.checked_sub_unsigned(before).map(EventTime);
-    let at = at.ok_or_else(|| reader.damaged("a time beyond the range"))?;
+/// Reads a partition.
+pub(super) fn get_partition(reader: &mut Reader<'_>) -> Result<Partition, Error> {
     let partition = u32::try_from(reader.u64()?).map(Partition);
-    let partition = partition.map_err(|_| reader.damaged("a partition of more than 32 bits"))?;
-    Ok(Place { at, partition, offset: Offset(reader.u64()?) })
+    partition.map_err(|_| reader.damaged("a partition of more than 32 bits"))
 }

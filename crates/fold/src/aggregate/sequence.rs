@@ -1,17 +1,17 @@
 //! The last events in the total order, oldest first.
 
+mod bytes;
+
+pub(super) use bytes::{decode, encode};
+
 use std::collections::VecDeque;
 
 use arrow::array::Array;
 use record::EventTime;
 
-use super::{
-    Cell, Column, Place, Row,
-    last::{get_place, put_place},
-};
+use super::{Cell, Column, Place, Row};
 use crate::{
-    Error, Seen, Value,
-    codec::{Reader, put_text, put_u64},
+    Seen, Value,
     inputs::{Input, Values},
     prefetch::prefetch,
     text::Text,
@@ -96,45 +96,6 @@ pub(super) fn merge(limit: usize, mine: &mut Entries, theirs: &Entries) {
     for entry in &theirs.0 {
         mine.add(limit, entry.place, || entry.clone());
     }
-}
-
-pub(super) fn encode(entries: &Entries, ttl_us: i64, greatest: EventTime, out: &mut Vec<u8>) {
-    let visible = entries.since(ttl_us, greatest);
-    put_u64(out, visible.len() as u64);
-    let mut after = greatest;
-    for entry in visible.rev() {
-        put_place(entry.place, after, out);
-        put_text(out, entry.item.as_bytes());
-        put_text(out, entry.tag.as_bytes());
-        after = entry.place.at;
-    }
-}
-
-pub(super) fn decode(
-    limit: usize,
-    reader: &mut Reader<'_>,
-    ttl_us: i64,
-    greatest: EventTime,
-) -> Result<Entries, Error> {
-    let count = reader.length(5)?;
-    reader.ensure(count <= limit, "more entries than the limit")?;
-    let mut entries: VecDeque<Entry> = VecDeque::with_capacity(count);
-    let mut after = greatest;
-    for _ in 0..count {
-        let place = get_place(reader, after)?;
-        let descending = entries.front().is_none_or(|next| place < next.place);
-        reader.ensure(descending, "entries out of order")?;
-        entries.push_front(Entry {
-            place,
-            item: reader.text()?.into(),
-            tag: reader.text()?.into(),
-        });
-        after = place.at;
-    }
-    let entries = Entries(entries);
-    let visible = entries.since(ttl_us, greatest).len();
-    reader.ensure(visible == entries.0.len(), "an entry past its TTL")?;
-    Ok(entries)
 }
 
 pub(super) fn read(entries: &Entries, ttl_us: i64, greatest: EventTime) -> Option<Value> {

@@ -35,20 +35,21 @@ pub(crate) fn merge(mine: &mut Tiles<Wide>, theirs: &Tiles<Wide>, hops: i64) {
     }
 }
 
-/// Appends tiles from `oldest` on, newest first, with indices relative to `top`, which is at least the newest.
-pub(crate) fn encode_tiles<T>(
-    tiles: &Tiles<T>,
+/// Appends tiles from `oldest` on, newest first, with indices relative to `top`, which is at least the
+/// newest; `put` sees the next newer tile too, if there is one.
+pub(crate) fn encode_tiles<'t, T>(
+    tiles: &'t Tiles<T>,
     top: i64,
     oldest: i64,
     out: &mut Vec<u8>,
-    mut put: impl FnMut(&T, &mut Vec<u8>),
+    mut put: impl FnMut(&'t T, Option<&'t T>, &mut Vec<u8>),
 ) {
     put_u64(out, tiles.since(oldest).count() as u64);
-    let mut above = top;
+    let (mut above, mut newer) = (top, None);
     for (index, tile) in tiles.since(oldest).rev() {
         put_u64(out, above.wrapping_sub(index) as u64);
-        put(tile, out);
-        above = index;
+        put(tile, newer, out);
+        (above, newer) = (index, Some(tile));
     }
 }
 
@@ -57,28 +58,29 @@ pub(crate) fn decode_tiles<'a, T: Default>(
     reader: &mut Reader<'a>,
     top: i64,
     oldest: i64,
-    mut get: impl FnMut(&mut Reader<'a>) -> Result<T, Error>,
+    mut get: impl FnMut(&mut Reader<'a>, Option<&T>) -> Result<T, Error>,
 ) -> Result<Tiles<T>, Error> {
     let count = reader.length(2)?;
-    let mut tiles = Vec::with_capacity(count);
+    let mut tiles: Vec<(i64, T)> = Vec::with_capacity(count);
     let mut above = top;
     for nth in 0..count {
         let below = reader.u64()?;
         reader.ensure(nth == 0 || below > 0, "a tile that is there twice")?;
         let index = above.checked_sub_unsigned(below).filter(|index| *index >= oldest);
         let index = index.ok_or_else(|| reader.damaged("a tile that no read can see"))?;
-        tiles.push((index, get(reader)?));
+        let tile = get(reader, tiles.last().map(|newer| &newer.1))?;
+        tiles.push((index, tile));
         above = index;
     }
     tiles.reverse();
     Ok(Tiles::from_ascending(tiles))
 }
 
-pub(crate) fn put(sum: &Wide, out: &mut Vec<u8>) {
+pub(crate) fn put(sum: &Wide, _: Option<&Wide>, out: &mut Vec<u8>) {
     put_i128(out, sum.get());
 }
 
-pub(crate) fn get(reader: &mut Reader<'_>) -> Result<Wide, Error> {
+pub(crate) fn get(reader: &mut Reader<'_>, _: Option<&Wide>) -> Result<Wide, Error> {
     reader.i128().map(Wide::new)
 }
 

@@ -141,8 +141,9 @@ fn a_reader_past_the_ttl_gets_the_defaults_and_no_error() {
 /// Everything full: what a lane says of its largest state holds, and is not far off.
 #[test]
 fn a_full_state_stays_within_what_its_lane_says() {
-    const LIMIT: usize = 12;
-    let window = sliding(60, 10);
+    const LIMIT: usize = 24;
+    const HOP: i64 = 10;
+    let window = sliding(60, HOP);
     let lane = lane_of(
         false,
         &[
@@ -152,12 +153,18 @@ fn a_full_state_stays_within_what_its_lane_says() {
             (0, Operation::DecayedSum { value: None, scale: 0, half_life_us: SECOND }, None, None),
         ],
     );
-    let long = |i: usize| format!("{i:0bytes$}", bytes = definitions::lane::BY_BYTES_MAX);
-    let full = |i: usize| Event {
-        id: format!("an id that is kept as its digest, {i}"),
-        category: Some(long(i % LIMIT)),
-        amount: Some(1 << 53),
-        ..event(i, BASE + i as i64 * 14_000)
+    // No number at its end, other keys in each tile, and none that stood a few entries before: all of it is
+    // written.
+    let long = |key: i64| format!("{key:0digits$}.", digits = definitions::lane::BY_BYTES_MAX - 1);
+    let full = |i: usize| {
+        let sent = BASE + i as i64 * 14_000;
+        let tile = (sent - 1).div_euclid(HOP * SECOND);
+        Event {
+            id: format!("an id that is kept as its digest, {i}"),
+            category: Some(long(tile * LIMIT as i64 + (i % LIMIT) as i64)),
+            amount: Some(1 << 53),
+            ..event(i, sent)
+        }
     };
     let events: Vec<Event> = (0..fold::IDENTITIES_MAX).map(full).collect();
     let (store, _, verdicts) = run(&lane, &events, &[], false);

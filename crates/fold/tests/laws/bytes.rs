@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use definitions::Lane;
+use definitions::{Lane, Operation};
 use fold::{
     EntityState, Error, Head, LanePartition, StateKey, Value, decode_values, encode_values,
 };
@@ -11,7 +11,8 @@ use record::Partition;
 
 use super::{
     fixture::*,
-    stream::{Vectors, run},
+    reference::{self, Broken},
+    stream::{Vectors, difference, run},
 };
 
 /// Loads bytes under a key into a fresh partition and gives back what it would write.
@@ -60,7 +61,7 @@ proptest! {
         let lane = lane(false);
         let mut bytes = bytes;
         if version && !bytes.is_empty() {
-            bytes[0] = 1;
+            bytes[0] = fold::VERSION as u8;
         }
         let _ = EntityState::decode(&lane, &bytes);
         let _ = Head::decode(&bytes);
@@ -79,6 +80,48 @@ proptest! {
             let encoded = encode_values(&values);
             prop_assert_eq!(decode_values(&encoded), Ok(values));
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// More tags than the table of tags takes, items that come again, and times in each of the units.
+    #[test]
+    fn sequences_round_trip_and_coarse_times_take_fewer_bytes(
+        seen in vec((0..20u8, 0..30u32, 0..1_000i64), 1..40),
+        tagged: bool,
+        torn in any::<Index>(),
+    ) {
+        let tag = tagged.then_some(CATEGORY);
+        let lane = lane_of(false, &[(0, Operation::Sequence { value: ITEM, tag, limit: 30 }, None, None)]);
+        let mut lengths = Vec::new();
+        for unit_us in [1, 1_000, SECOND] {
+            let mut sent = BASE;
+            let events: Vec<Event> = seen.iter().enumerate().map(|(i, (tag, item, step))| {
+                sent += step * unit_us;
+                Event {
+                    id: format!("{i}"),
+                    visitor: "visitor".into(),
+                    item: if item % 7 == 0 { format!("no number, {item}.") } else { format!("item {item:03}") },
+                    kind: "view",
+                    category: Some(format!("tag {tag}.")),
+                    amount: None,
+                    sent,
+                    append_ms: sent.div_euclid(1000) + 1,
+                    broken: None,
+                }
+            }).collect();
+            let (store, _, _) = run(&lane, &events, &[], false);
+            let (key, bytes) = store.iter().next().expect("a visitor");
+            prop_assert_eq!(reload(&lane, key, bytes), Ok(Some(bytes.clone())));
+            prop_assert!(reload(&lane, key, &bytes[..torn.index(bytes.len())]).is_err());
+            let (_, admitted, _) = reference::admit(&events, Broken::default());
+            prop_assert_eq!(difference(&lane, &store, &admitted, &[0], Broken::default()), None);
+            lengths.push(EntityState::decode(&lane, bytes).expect("a state").encode().len());
+        }
+        // The header's time is as long for all.
+        prop_assert!(lengths[2] <= lengths[0] && lengths[1] <= lengths[0], "{:?}", lengths);
     }
 }
 
