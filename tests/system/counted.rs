@@ -35,6 +35,46 @@ fn an_evaluation_counts_unknown_targets_and_lines_that_are_no_events() {
 }
 
 #[test]
+fn an_evaluation_of_nothing_fails_and_leaves_the_records_of_the_last_one() {
+    let (twofold, _) = trained();
+    let from_us = Clock::system().now().0;
+    let event = |step: i64, item: &str| {
+        let at = from_us + step * 1_000_000;
+        format!(
+            r#"{{"event_id":"n{step}","event_time":{at},"visitor_id":"n","kind":"view","item_id":"{item}"}}"#
+        )
+    };
+    let file = |name: &str, items: [&str; 2]| {
+        let lines: Vec<String> =
+            items.iter().zip(0..).map(|(item, step)| event(step, item)).collect();
+        twofold.file(name, &lines.join("\n")).to_str().unwrap().to_owned()
+    };
+    let known = file("known.jsonl", ["item-01", "item-02"]);
+    twofold.json(&with(&["evaluate", "jsonl", &known]));
+    let responses = || twofold.json(&with(&["parity"]))["responses"].clone();
+    let before = responses();
+    let unknown = file("unknown.jsonl", ["item-01", "unheard-of"]);
+    let (code, said) = twofold.fails(&with(&["evaluate", "jsonl", &unknown]));
+    assert_eq!(code, 65, "{said}");
+    assert!(said.contains("nothing to evaluate: none of 1 targets"), "{said}");
+    assert_eq!(responses(), before);
+}
+
+#[test]
+fn what_a_lane_did_not_take_is_said_by_who_drains() {
+    let twofold = Twofold::new();
+    let at = 1_700_000_000_000_000_i64;
+    // The visitors' lane takes it, the items' does not: its key may not be empty.
+    let line = format!(
+        r#"{{"event_id":"a","event_time":{at},"visitor_id":"v","kind":"view","item_id":""}}"#
+    );
+    let file = twofold.file("events.jsonl", &line);
+    twofold.output(&["import", "jsonl", file.to_str().unwrap()]);
+    let said = text(&twofold.output(&["update", "--drain"]).stdout);
+    assert!(said.contains("not taken, counted in each lane: 0 late, 1 dead letters"), "{said}");
+}
+
+#[test]
 fn a_back_fill_counts_what_it_leaves_out_and_takes_away_what_a_killed_one_spilled() {
     let mut twofold = Twofold::new();
     let optional = "item_id = { type = \"string\", optional = true }";

@@ -16,6 +16,7 @@ fn wrong_flags_and_settings_end_with_64() {
         (&["up", "--listen", "nowhere"], "ADDRESS:PORT"),
         (&["--dta", "here", "status"], "--data"),
         (&["demo", "--seed", "seven"], "seven"),
+        (&["import", "yoochoose", "x", "--source", "catalog"], "--source is for `jsonl`"),
         (&["update", "--crash-at", "nowhere"], "log.append.after_sync"),
     ] {
         let (code, stderr) = twofold.fails(arguments);

@@ -92,6 +92,9 @@ impl Core {
                 cause: outcome.verdict.cause().to_owned(),
             });
         }
+        if run.fell_back {
+            degradations.push(fell_back(&run));
+        }
         for Degraded { stage, kind, cause } in &degradations {
             self.metrics.degraded(stage, kind, cause);
         }
@@ -265,6 +268,16 @@ impl From<Degraded> for v1::Degradation {
     fn from(Degraded { stage, cause, .. }: Degraded) -> Self {
         Self { stage, cause }
     }
+}
+
+/// Why the popular items answered.
+fn fell_back(run: &Run<Query, Candidate>) -> Degraded {
+    let mut found = run.outcomes.0.iter().filter(|outcome| outcome.verb == "source");
+    let (kind, cause) = match found.any(|outcome| outcome.candidates > 0) {
+        true => ("filtered", "the filters left none of the candidates"),
+        false => ("none", "the sources gave no candidate"),
+    };
+    Degraded { stage: "candidates".to_owned(), kind, cause: cause.to_owned() }
 }
 
 fn digest(snapshot: &Snapshot) -> String {

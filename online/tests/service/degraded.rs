@@ -97,6 +97,7 @@ async fn when_every_candidate_is_filtered_the_popular_ones_are_asked() {
     let request = v1::RecommendRequest { exclude_item_ids: vec![best], ..ask("nobody") };
     let response = timed(&narrow, request).await;
     assert_eq!(response.tier(), v1::Tier::Popular);
+    assert_eq!(causes(&response), ["candidates: the filters left none of the candidates"]);
     assert!(response.items[0].sources.is_empty(), "no source gave it");
     assert_eq!(response.items[0].reason, "popular");
 }

@@ -9,6 +9,7 @@ use batch::{Records, indexes};
 use definitions::Definitions;
 use fold::Ledger;
 use record::EventTime;
+use runtime::exit::{Code, With};
 use serde::Serialize;
 
 use super::{Context, archive};
@@ -86,6 +87,19 @@ pub(crate) async fn history(
     Ok((records, history))
 }
 
+/// What to say of an archive without an event that counts.
+fn nothing(ledger: &Ledger) -> String {
+    let Ledger { applied, duplicate, late, dead_lettered } = ledger;
+    let read = ledger.read();
+    if read == 0 {
+        return "the archive holds no event: import some and run `twofold archive`".to_owned();
+    }
+    format!(
+        "the archive holds no event that counts: of {read} records {applied} were applied, {duplicate} are \
+         duplicates, {late} late, {dead_lettered} dead letters: `twofold dead-letters list` says why"
+    )
+}
+
 /// Writes sequences and the indexes to serve.
 ///
 /// # Errors
@@ -95,11 +109,9 @@ pub(crate) async fn backfill(
     definitions: &Definitions,
 ) -> anyhow::Result<Report> {
     let (_, history) = history(context, definitions, &engine(context)?).await?;
-    let found = indexes::of_everything(&history).ok_or_else(|| {
-        anyhow::anyhow!(
-            "the archive holds no event that counts: import some and run `twofold archive`"
-        )
-    })?;
+    let found = indexes::of_everything(&history)
+        .ok_or_else(|| anyhow::anyhow!(nothing(&history.ledger)))
+        .exit(Code::Data)?;
     let store = indexes(context);
     store.set_latest(&found, &indexes::Archived::of(&history))?;
     let path = sequences(context);

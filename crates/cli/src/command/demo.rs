@@ -137,12 +137,14 @@ pub(super) async fn run(mut context: Context, seed: u64, fresh: bool) -> anyhow:
     let choice = demo::choice(&items, &after.response, &shopper.id, clock.now().0);
     clients.click_and_ask(clock, &shopper.id, K, choice.into_iter().collect()).await?;
     let burst = demo::burst(&clients, clock, &visitors, REQUESTS, AT_ONCE).await?;
-    let metrics = running.service.metrics.snapshot();
+    let metrics = Arc::clone(&running.service.metrics);
     drop(clients);
     if let Some(updater) = &running.updater {
         cover(&data, &definitions.lanes(), updater).await?;
     }
     running.stop().await?;
+    // All records of answers are written by now, or counted as not.
+    let metrics = metrics.snapshot();
 
     let compared = parity::parity(&context, &data, &definitions).await?;
     let lanes = updater::status(&*data.log, &*data.store, &definitions.lanes(), false).await?;
@@ -179,10 +181,11 @@ fn claim(directory: &Path, seed: u64, fresh: bool) -> anyhow::Result<()> {
         let shown = directory.display();
         let is_demo = directory.join(MARK).exists();
         let remedy = match is_demo {
-            true => {
-                "holds a demo already: go on with it by `twofold up`, or start over with `twofold demo --fresh`"
-            }
-            false => "is not empty and no demo's: choose another --data",
+            true => format!(
+                "holds a demo already: go on with it by `twofold --data {shown} up`, or start over with \
+                 `twofold --data {shown} demo --fresh`"
+            ),
+            false => "is not empty and no demo's: choose another --data".to_owned(),
         };
         if !(is_demo && fresh) {
             return Err(anyhow::anyhow!("{shown} {remedy}")).exit(Code::Configuration);

@@ -56,6 +56,15 @@ pub(super) async fn run(context: Context, args: EvaluateArgs) -> anyhow::Result<
     // Open sessions count as well: nothing after the cut is in the archive's indexes either.
     let training: Vec<Session> = history.sessions(cut, 0).collect();
     let baselines = Baselines::fit(&training);
+    let targets = || steps.iter().filter_map(|step| step.target.as_deref());
+    if !targets().any(|target| baselines.knows(target)) {
+        return Err(anyhow::anyhow!(
+            "file {}: nothing to evaluate: none of {} targets occurs in training",
+            args.file.display(),
+            targets().count()
+        ))
+        .exit(Code::Data);
+    }
 
     let realm = Realm::open(&context, &definitions).await?;
     let address = format!("http://{}", realm.running.address);

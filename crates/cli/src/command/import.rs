@@ -80,13 +80,17 @@ pub(crate) async fn run(
 
 /// What to say when not one line was an event.
 fn nothing(summary: &Summary, format: Format) -> String {
-    let format = format.to_possible_value().expect("no format is hidden");
     format!(
         "nothing was appended: none of the {} records is an event; see that the files are of the format \
          `{}`",
         summary.records,
-        format.get_name()
+        name_of(format)
     )
+}
+
+/// A format's word on the command line.
+fn name_of(format: Format) -> String {
+    format.to_possible_value().expect("no format is hidden").get_name().to_owned()
 }
 
 async fn import(
@@ -141,10 +145,14 @@ async fn import(
 }
 
 fn source(definitions: &Definitions, args: &ImportArgs) -> anyhow::Result<Arc<Source>> {
-    let name = match args.format {
-        Format::Jsonl => args.source.as_str(),
-        Format::Yoochoose | Format::Taobao => CLICKSTREAM,
-    };
+    let name = args.source.as_str();
+    if args.format != Format::Jsonl && name != CLICKSTREAM {
+        return Err(anyhow::anyhow!(
+            "--source {name}: files of the format `{}` hold events of {CLICKSTREAM}; --source is for `jsonl`",
+            name_of(args.format)
+        ))
+        .exit(Code::Configuration);
+    }
     let found = definitions.sources.iter().find(|source| source.name == name).cloned();
     let names =
         || definitions.sources.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");

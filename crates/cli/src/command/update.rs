@@ -52,9 +52,19 @@ async fn update(
     let caught_up = handle.is_caught_up();
     let json = serde_json::json!({ "caught_up": caught_up, "counters": &counters });
     context.output.result(&json, || {
-        format!(
-            "{} records read, {} commits, caught up: {caught_up}",
-            counters.records, counters.commits
-        )
+        let (records, commits) = (counters.records, counters.commits);
+        let refused = refused(counters.late_written, counters.dead_letters_written);
+        format!("{records} records read, {commits} commits, caught up: {caught_up}{refused}")
     })
+}
+
+/// What the lanes did not take, if there is any.
+fn refused(late: u64, dead_letters: u64) -> String {
+    match (late, dead_letters) {
+        (0, 0) => String::new(),
+        _ => format!(
+            "\nnot taken, counted in each lane: {late} late, {dead_letters} dead letters (`twofold status`, \
+             `twofold dead-letters list`)"
+        ),
+    }
 }

@@ -30,7 +30,8 @@ impl Baselines {
         Self([baseline::popularity(training), baseline::sr(training), baseline::ar(training)])
     }
 
-    fn knows(&self, item: &str) -> bool {
+    /// Whether an item occurs in training.
+    pub(crate) fn knows(&self, item: &str) -> bool {
         self.0[0].catalogue().ordinal(item).is_some()
     }
 }
