@@ -19,9 +19,8 @@ use fold::{Seen, Value};
 use crate::index::{Indexes, Scored};
 use crate::{Error, Vectors};
 
-/// Names of all sources.
-pub const NAMES: [&str; 6] =
-    [covisit::NAME, sequential::NAME, sessions::NAME, interest::NAME, trending::NAME, recent::NAME];
+/// Names of all sources, as a model file may write them.
+pub const NAMES: [&str; 6] = definitions::CANDIDATE_SOURCES;
 
 /// The source that searches item vectors, and needs a model that has them.
 pub const INTEREST: &str = interest::NAME;

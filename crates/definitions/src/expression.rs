@@ -15,6 +15,7 @@ mod context;
 pub mod functions;
 mod lookup;
 mod math;
+mod mixture;
 mod plan;
 
 use std::sync::Arc;

@@ -27,7 +27,7 @@ pub use example::{Example, ExampleEvent, Expected};
 pub use group::{AggregateSpec, Feature, Group, Window};
 pub use hash::{FOLD_VERSION, LIBM_VERSION};
 pub use lane::{Columns, Conversion, Lane, LaneExpression, LaneFeature, Operation};
-pub use model::{CompiledModel, Model, ModelInput};
+pub use model::{CANDIDATE_SOURCES, CompiledModel, Model, ModelInput};
 pub use source::{Column, ColumnType, Source};
 
 use std::sync::Arc;

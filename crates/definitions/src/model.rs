@@ -12,6 +12,10 @@ use crate::expression::{Error, Expression};
 use crate::hash::Hasher;
 use crate::{AggregateSpec, Definitions, Feature, Group, Lane, suggest};
 
+/// Names of the candidate sources that there are; the `candidates` crate implements them.
+pub const CANDIDATE_SOURCES: [&str; 6] =
+    ["covisit", "sequential", "sessions", "interest", "trending", "recent"];
+
 /// The ordered inputs of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {

@@ -110,6 +110,20 @@ fn unknown_sources_are_refused_with_the_names_there_are() {
     assert_eq!(check(NAMES), Ok(()));
 }
 
+/// What a model file may name is what there is.
+#[test]
+fn every_name_that_a_model_may_write_is_a_source() {
+    let sources = [
+        covisit::NAME,
+        sequential::NAME,
+        sessions::NAME,
+        interest::NAME,
+        trending::NAME,
+        recent::NAME,
+    ];
+    assert_eq!(NAMES, sources);
+}
+
 proptest! {
     #[test]
     fn hits_are_ranked_bounded_and_distinct(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use definitions::{Definitions, Lane};
 use runtime::exit::{Code, With};
+use runtime::settings::Invalid;
 
 use super::Context;
 use crate::output::Outcome;
@@ -14,6 +15,8 @@ pub(super) fn run(context: &Context, dir: Option<PathBuf>) -> anyhow::Result<()>
     let dir = dir.unwrap_or_else(|| context.settings.definitions.clone());
     let definitions = definition_files::load(&dir)?;
     data::topics(&definitions, &context.settings)?;
+    let checked = check_model(&context.settings.service.model, &definitions);
+    checked.map_err(|invalid| context.loaded.refuse(invalid)).exit(Code::Configuration)?;
     let lanes = definitions.lanes();
     for model in &definitions.models {
         definitions.compile_model(&model.name).exit(Code::Configuration)?;
@@ -38,6 +41,17 @@ pub(super) fn run(context: &Context, dir: Option<PathBuf>) -> anyhow::Result<()>
         0 => outcome,
         differ => outcome.failing(Code::Configuration, format!("{differ} golden values differ")),
     })
+}
+
+/// Refuses a `service.model` that no file defines. Definitions without any model are for features alone.
+fn check_model(name: &str, definitions: &Definitions) -> Result<(), Invalid> {
+    let models = &definitions.models;
+    if models.is_empty() || models.iter().any(|model| model.name == name) {
+        return Ok(());
+    }
+    let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+    let message = format!("is `{name}`, which no file in models/ defines");
+    Err(Invalid::new("service.model", message, format!("give one of {}", names.join(", "))))
 }
 
 /// What each lane costs, for a program.
@@ -74,4 +88,25 @@ fn describe(definitions: &Definitions, lanes: &[Arc<Lane>], failures: &[String])
     ));
     lines.extend(failures.iter().cloned());
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use definitions::parse::parse;
+
+    use super::*;
+
+    #[test]
+    fn a_model_that_no_file_defines_is_refused_by_its_setting() {
+        let files = definition_files::built_in();
+        let shop = parse(&files).unwrap();
+        assert_eq!(check_model("ranker", &shop), Ok(()));
+        let invalid = check_model("rancor", &shop).unwrap_err();
+        assert_eq!(invalid.key, "service.model");
+        assert!(invalid.message.contains("`rancor`"), "{invalid:?}");
+        assert_eq!(invalid.remedy, "give one of ranker");
+        let features: Vec<_> =
+            files.into_iter().filter(|file| !file.path.contains("/models/")).collect();
+        assert_eq!(check_model("ranker", &parse(&features).unwrap()), Ok(()));
+    }
 }

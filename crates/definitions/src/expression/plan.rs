@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::context::Context;
-use super::{Error, SQL_BYTES_MAX, arithmetic, check, functions};
+use super::{Error, SQL_BYTES_MAX, arithmetic, check, functions, mixture};
 use crate::suggest;
 
 /// Parses, resolves names and types, and refuses what is not allowed.
@@ -49,6 +49,7 @@ pub(super) fn logical(sql: &str, schema: &Arc<DFSchema>) -> Result<Expr, Error> 
     };
     check::allowed(&planned)?;
     no_lists(&planned, schema)?;
+    mixture::refuse(&planned, schema)?;
     let coerced =
         simplifier(schema).coerce(planned, schema).map_err(|error| describe(&error, schema))?;
     Ok(coerced)

@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::reader::{Document, Found, Section};
+use super::reader::{Document, Section};
 use crate::model::{self, CompiledInput};
-use crate::{Lane, Model, ModelInput};
+use crate::{CANDIDATE_SOURCES, Lane, Model, ModelInput, suggest};
 
 /// Inputs that a model may have.
 const INPUTS_MAX: usize = 4096;
-/// Candidate sources that a model may name.
-const SOURCES_MAX: usize = 64;
 
 /// Reads a model over the lanes' features. `broken` are groups whose own files are wrong: what an
 /// input says of them cannot be judged.
@@ -67,29 +65,30 @@ pub(super) fn read(
     Some((name, good.then_some(model)))
 }
 
+/// The candidate sources that the inputs may use: where one is unknown, all that there are, because what
+/// the inputs say of sources cannot be judged then.
 fn read_sources(head: &Section<'_, '_, '_>) -> Vec<String> {
     let mut sources: Vec<String> = Vec::new();
     let Some(array) = head.need("sources", "an array of strings", head.array("sources")) else {
         return sources;
     };
+    let mut unknown = false;
     for value in array.value {
         let line = head.document.line(value.span().start);
         let Some(name) = value.get_ref().as_str() else {
             head.mistake(line, "`sources` has an element that is not a string");
             continue;
         };
-        let good = head.check_name("the source", Found { value: name, line });
-        if sources.iter().any(|known| known == name) {
+        if !CANDIDATE_SOURCES.contains(&name) {
+            unknown = true;
+            let known = CANDIDATE_SOURCES.join(", ");
+            let message = format!("unknown candidate source {name:?}; expected one of {known}");
+            head.document.mistake(line, message, suggest::nearest(name, CANDIDATE_SOURCES));
+        } else if sources.iter().any(|known| known == name) {
             head.mistake(line, format!("`sources` names `{name}` twice"));
-        } else if good {
+        } else {
             sources.push(name.to_owned());
         }
     }
-    if sources.len() > SOURCES_MAX {
-        head.mistake(
-            array.line,
-            format!("{} sources; expected at most {SOURCES_MAX}", sources.len()),
-        );
-    }
-    sources
+    if unknown { Vec::from(CANDIDATE_SOURCES.map(str::to_owned)) } else { sources }
 }

@@ -139,6 +139,53 @@ fn a_name_that_does_not_exist_has_a_suggestion() {
     assert_eq!(refusal("zzzzzzzz").suggestion, None);
 }
 
+/// Type coercion would cast the text, and fail for every row whose text is no number.
+#[test]
+fn text_and_numbers_are_mixed_by_a_cast_alone() {
+    for (sql, expected) in [
+        ("kind = 5", "`kind = 5` compares text with a number: write '5'"),
+        ("a > 1 AND 2.5 <= item.category", "compares text with a number: write '2.5'"),
+        ("kind IS DISTINCT FROM a", "compares text with a number: CAST one of them"),
+        ("a = 'five'", "compares text with a number: write a number"),
+        ("a IN (1, 'x')", "compares text with a number: write a number"),
+        ("kind BETWEEN 'a' AND 9", "compares text with a number: write '9'"),
+        ("kind NOT IN ('a', 7)", "compares text with a number: write '7'"),
+        ("lower(kind) = activity.by_category['shoes']", "CAST one of them"),
+        ("CASE kind WHEN 'view' THEN 1 WHEN 5 THEN 2 END", "number: write '5'"),
+        ("CASE WHEN a > 1 THEN kind ELSE 0 END", "is text or a number: write '0'"),
+        ("coalesce(kind, NULL, 0)", "is text or a number: write '0'"),
+        ("nullif(kind, 3)", "compares text with a number: write '3'"),
+        ("kind + 5", "`kind + 5` computes with text: CAST it to a number"),
+        ("x * kind", "computes with text: CAST it to a number"),
+        ("CASE WHEN a = 1 THEN kind = 5 ELSE FALSE END", "`kind = 5` compares text"),
+    ] {
+        let error = refusal(sql);
+        assert!(error.message.contains(expected), "{sql}: {error}");
+    }
+    for sql in [
+        "CAST(kind AS BIGINT) = 5",
+        "TRY_CAST(kind AS DOUBLE) > a",
+        "kind = CAST(a AS VARCHAR)",
+        "kind = '5'",
+        "kind = NULL",
+        "a = NULL",
+        "kind IN ('a', NULL)",
+        "a > '5'",
+        "x BETWEEN '1.5' AND 7",
+        "a = 2.5",
+        "x IN (1, 2.5, a)",
+        "CAST(a AS DECIMAL(10, 2)) > x",
+        "kind || '-' || a",
+        "CASE WHEN a > 1 THEN kind ELSE NULL END",
+        "CASE kind WHEN '5' THEN 1 ELSE 2.5 END",
+        "coalesce(kind, 'none')",
+        "coalesce(a, x, 1)",
+        "TIMESTAMP '2026-01-01T00:00:00' > '2025-12-31'",
+    ] {
+        compile(sql);
+    }
+}
+
 #[test]
 fn spelling_does_not_show_in_the_canonical_text_and_meaning_does() {
     let text = |sql: &str| compile(sql).canonical().to_owned();

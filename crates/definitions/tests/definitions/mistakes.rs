@@ -366,6 +366,24 @@ fn each_mistake_is_found_where_it_is() {
             "7, ",
             "models/ranker.toml:4: `sources` has an element that is not a string",
         ),
+        (
+            RANKER,
+            "[\"covisit\"",
+            "[\"covisits\"",
+            "models/ranker.toml:4: unknown candidate source \"covisits\"; expected one of covisit, sequential, sessions, interest, trending, recent (help: did you mean `covisit`?)",
+        ),
+        (
+            ACTIVITY,
+            "kind = 'purchase'",
+            "kind = 5",
+            "groups/user_activity.toml:30: `where` of `spend_30d`: `kind = 5` compares text with a number: write '5'",
+        ),
+        (
+            RANKER,
+            "\"source.covisit.share\"",
+            "\"CASE WHEN item_attributes.category > 5 THEN 1 ELSE 0 END\"",
+            "models/ranker.toml:8: the input `covisit_share`: `item_attributes.category > 5` compares text with a number: write '5'",
+        ),
     ] {
         let found = mistakes(path, from, to);
         assert!(
@@ -427,6 +445,13 @@ fn all_mistakes_of_all_files_come_at_once_and_follow_up_mistakes_do_not() {
         places,
         ["groups/user_interest.toml:13", "models/ranker.toml:44", "sources/clickstream.toml:19"]
     );
+}
+
+/// The inputs that use the source that was meant are not blamed for its name in `sources`.
+#[test]
+fn an_unknown_candidate_source_is_the_only_mistake() {
+    let found = mistakes(RANKER, "[\"covisit\"", "[\"Covisit\"");
+    assert_eq!(found.len(), 1, "{found:?}");
 }
 
 #[test]
