@@ -6,10 +6,12 @@
 //! | `ranker.safetensors` | `wide.weight [3, inputs]`, `hidden1.weight`, `hidden1.bias`, `hidden2.weight`, `hidden2.bias`, `heads.weight [3, hidden]` |
 //! | `retriever.safetensors` | `items.weight [items, dimension]`, `visitor.weight`, `visitor.bias` |
 //! | `items.json` | ids of the rows of `items.weight`, ascending |
+//! | `manifest.sha256` | what `sha256sum manifest.json` prints: vouches for the manifest wherever the bundle lies |
 //!
 //! Tensors have PyTorch's names, layout and types, so what is trained there is served here: a manifest
 //! with golden vectors from there proves that both compute the same. A bundle's name is the SHA-256 of
-//! its manifest, which holds the checksums of the rest.
+//! its manifest, which holds the checksums of the rest. A directory of that name, as in a registry, needs no
+//! `manifest.sha256`; where both are, both must be right.
 
 mod golden;
 mod load;
@@ -22,7 +24,8 @@ use std::path::PathBuf;
 
 pub use golden::Golden;
 pub(crate) use load::Files;
-pub use manifest::{Manifest, RankerEntry, RetrieverEntry, VERSION};
+pub(crate) use manifest::seal;
+pub use manifest::{Manifest, RankerEntry, RetrieverEntry, SEAL, VERSION};
 pub use write::Draft;
 
 use crate::{Ranker, Retriever, tensors};
@@ -30,6 +33,8 @@ use crate::{Ranker, Retriever, tensors};
 /// What the running definitions demand of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation {
+    /// Names of the definitions' models: what is published is for one of them.
+    pub models: Vec<String>,
     /// Hash of the model's definition, as lower-case hex.
     pub definition_hash: String,
     /// Names of the inputs, in order.
@@ -97,6 +102,43 @@ pub enum Error {
         found: String,
         /// From the manifest, or from the bundle's name.
         expected: String,
+    },
+    /// The manifest is not the one that its checksum was written for.
+    #[error(
+        "{path} has SHA-256 {found}, {SEAL} beside it expects {expected:?}: one of the two is damaged; \
+         copy or train the bundle again"
+    )]
+    Seal {
+        /// The manifest.
+        path: PathBuf,
+        /// Of its bytes.
+        found: String,
+        /// The beginning of what the file beside it says.
+        expected: String,
+    },
+    /// Nothing vouches for the manifest: neither its checksum beside it nor the directory's name.
+    #[error(
+        "{path} is missing, so nothing vouches for the bundle's manifest: copy the bundle again with it, or \
+         into a directory that is named by its digest; of a bundle that was trained elsewhere, make it there \
+         (`sha256sum manifest.json > {SEAL}`)"
+    )]
+    Unsealed {
+        /// The file that is not there.
+        path: PathBuf,
+    },
+    /// For a model that the definitions do not have.
+    #[error(
+        "bundle {bundle} is for model `{found}`, the definitions have {}; train again (`twofold train`) \
+         or publish it with the definitions that it was trained for",
+        .known.join(", ")
+    )]
+    Model {
+        /// The bundle.
+        bundle: String,
+        /// In the manifest.
+        found: String,
+        /// Of the running definitions.
+        known: Vec<String>,
     },
     /// Tensors that the manifest does not imply.
     #[error("{path}: {source}; copy or train it again")]

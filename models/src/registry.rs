@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bundle::{self, Bundle, Draft, Expectation, Files, Manifest};
+use crate::bundle::{self, Bundle, Draft, Expectation, Files, Manifest, SEAL, seal};
 use crate::{digest, files};
 
 /// Swaps that are remembered; older ones can no longer be rolled back to, but still be activated.
@@ -205,14 +205,17 @@ impl Registry {
     /// # Errors
     /// When it fails a check; then nothing changes.
     pub fn import(&self, dir: &Path, expected: &Expectation, at_us: i64) -> Result<String, Error> {
-        let bundle = Bundle::load(dir, expected)?;
+        let bundle = Bundle::load_to_publish(dir, expected)?;
         let names = bundle.manifest.files.iter().map(|f| f.name.as_str());
         let read = |name: &str| {
             let path = dir.join(name);
             let bytes = files::read(&path).map_err(|source| Error::Io { path, source })?;
             Ok((name.to_owned(), bytes))
         };
-        let files = names.chain(["manifest.json"]).map(read).collect::<Result<Vec<_>, Error>>()?;
+        let mut files =
+            names.chain(["manifest.json"]).map(read).collect::<Result<Vec<_>, Error>>()?;
+        // One that came without it was named by its digest, and may be copied on from here.
+        files.push((SEAL.to_owned(), seal(&bundle.digest)));
         self.publish_files(&bundle.digest, &files, expected, at_us)?;
         Ok(bundle.digest)
     }
@@ -229,7 +232,7 @@ impl Registry {
     ) -> Result<String, Error> {
         let _lock = self.lock()?;
         let digest = self.resolve(digest)?;
-        Bundle::load(&self.dir(&digest), expected)?;
+        Bundle::load_to_publish(&self.dir(&digest), expected)?;
         self.point(&digest, at_us)?;
         Ok(digest)
     }
@@ -263,7 +266,7 @@ impl Registry {
             files::publish_dir(&dir, files)
                 .map_err(|source| Error::Io { path: dir.clone(), source })?;
         }
-        if let Err(refused) = Bundle::load(&dir, expected) {
+        if let Err(refused) = Bundle::load_to_publish(&dir, expected) {
             if fresh {
                 fs::remove_dir_all(&dir).map_err(|source| Error::Io { path: dir, source })?;
             }

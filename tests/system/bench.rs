@@ -13,6 +13,7 @@ use servers::{Fsync, Kafka, Redis};
 
 use crate::faults::{kafka, redis_server};
 use crate::night::sessions;
+use crate::trained::{trained, with};
 use crate::twofold::{Twofold, text};
 
 /// Names of the variables that say how much of it.
@@ -154,6 +155,24 @@ fn memory_is_measured_and_leaves_nothing() {
 }
 
 #[test]
+fn what_serve_answers_is_not_on_record() {
+    let (twofold, _) = trained();
+    twofold.json(&with(&["topics", "create"]));
+    let topics = || twofold.json(&with(&["topics", "list"]));
+    let before = topics();
+    let output = twofold.output(&with(&["bench", "serve", "--requests", "3"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    let mut lines = stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let rate = lines.find(|line| line["name"] == "one-client-rate").unwrap();
+    assert!(rate["value"].as_f64() > Some(0.0), "it was answered: {stdout}");
+    let after = topics();
+    assert!(after.to_string().contains("\"served\""), "{after}");
+    assert_eq!(after, before);
+    assert!(!twofold.path("twofold-data/tmp/bench-serve").exists());
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused() {
     let twofold = Twofold::new();
     let refused = |arguments: &[&str], remedy: &str| {
@@ -166,6 +185,8 @@ fn what_cannot_be_measured_is_refused() {
     refused(&["update", "--redis-benchmark", "redis-benchmark"], "--log kafka://");
     refused(&["update", "--events", "0"], "at least 1");
     refused(&["update", "--offered", "0"], "at least 1");
+    refused(&["fold", "--events", "0"], "at least 1");
+    refused(&["serve", "--requests", "0"], "at least 1");
     let cluster = ["--log", "kafka://127.0.0.1:1", "--store", "redis+cluster://127.0.0.1:1"];
     refused(&[&["update"], &cluster[..]].concat(), "redis://");
     let secret = ["--log", "kafka://127.0.0.1:1", "--store", "redis://:pw@127.0.0.1:1"];

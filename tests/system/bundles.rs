@@ -92,6 +92,8 @@ fn hostiles(twofold: &Twofold, good: &str) -> Vec<Hostile> {
             std::fs::write(&weights, bytes).unwrap();
         }
         let digest = sha256(&std::fs::read(aside.join("manifest.json")).unwrap());
+        let sealed = format!("{digest}  manifest.json\n");
+        std::fs::write(aside.join("manifest.sha256"), sealed).unwrap();
         let dir = twofold.path("incoming").join(digest);
         std::fs::rename(aside, &dir).unwrap();
         Hostile { name, expected, dir }
@@ -136,6 +138,37 @@ fn publish_refuses_what_is_not_what_it_says() {
     assert!(stderr.contains("0123abcd") && stderr.contains(&*bundle), "what there is: {stderr}");
     let good = twofold.path("twofold-data/models/bundles").join(&bundle);
     twofold.json(&with(&["models", "publish", good.to_str().unwrap()]));
+}
+
+#[test]
+fn publish_refuses_a_copy_with_a_bent_manifest() {
+    let (twofold, bundle) = trained();
+    let copy = twofold.path("incoming/copy");
+    copy_into(&twofold.path("twofold-data/models/bundles").join(&bundle), &copy);
+    let manifest = copy.join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let publish = with(&["models", "publish", copy.to_str().unwrap()]);
+    let refused = |expected: &[&str]| {
+        let (code, stderr) = twofold.fails(&publish);
+        assert_eq!(code, 65, "{stderr}");
+        for part in expected {
+            assert!(stderr.contains(part), "{part}: {stderr}");
+        }
+        assert_eq!(active(&twofold), *bundle, "the old one goes on");
+    };
+    let bent = text.replace("\"model\": \"", "\"model\": \"x");
+    assert_ne!(bent, text);
+    std::fs::write(&manifest, &bent).unwrap();
+    refused(&["manifest.json", &bundle, &sha256(bent.as_bytes()), "copy or train"]);
+    // By somebody who has written its checksum as well.
+    let sealed = format!("{}  manifest.json\n", sha256(bent.as_bytes()));
+    std::fs::write(copy.join("manifest.sha256"), sealed).unwrap();
+    refused(&["is for model `x", "the definitions have", "train again"]);
+    std::fs::remove_file(copy.join("manifest.sha256")).unwrap();
+    refused(&["manifest.sha256 is missing", "sha256sum manifest.json"]);
+    std::fs::write(&manifest, &text).unwrap();
+    std::fs::write(copy.join("manifest.sha256"), format!("{bundle}  manifest.json\n")).unwrap();
+    twofold.json(&publish);
 }
 
 /// Puts a bundle into the registry past every check, and makes it the active one.

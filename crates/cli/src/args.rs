@@ -244,7 +244,7 @@ pub(crate) enum ModelsCommand {
     List,
     /// Check a bundle directory and make it the active one
     Publish {
-        /// A directory with manifest.json, or the digest of a bundle that is in the registry
+        /// A directory with manifest.json and manifest.sha256, or the digest of a bundle that is in the registry
         bundle: String,
     },
     /// Go back to the bundle that was active before
@@ -260,7 +260,8 @@ pub(crate) enum BenchCommand {
         #[arg(long, default_value_t = 2_000_000)]
         events: usize,
     },
-    /// Recommend with up to 500 candidates, on what the data directory holds
+    /// Recommend with up to 500 candidates, on what the data directory holds; the answers are recorded in a log of
+    /// its own, which is removed, not in topic `served`
     Serve {
         /// Requests of each phase
         #[arg(long, default_value_t = 1000)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Bundle, Error, Expectation, Manifest, RetrieverEntry, VERSION};
+use super::{Bundle, Error, Expectation, Manifest, RetrieverEntry, SEAL, VERSION, seal};
 use crate::training_set::{FileEntry, TASKS};
 use crate::{Ranker, Retriever, digest, retriever, tensors};
 
@@ -12,8 +12,8 @@ impl Bundle {
     /// Loads a bundle: checksums, definition hash, inputs and retriever, shapes, and only then numbers;
     /// golden vectors; one warm-up. What it returns can serve at once.
     ///
-    /// A directory that is named like a digest must have it, so a flipped bit of the manifest itself is
-    /// found as well.
+    /// The manifest's own checksum lies beside it in [`SEAL`], or is the directory's name, so a flipped bit
+    /// of the manifest itself is found as well.
     ///
     /// # Errors
     /// When anything differs from what was written, or from what the definitions expect.
@@ -40,6 +40,20 @@ impl Bundle {
         warm_up(&ranker, retriever.as_ref());
         Ok(Self { digest, manifest, ranker, retriever })
     }
+
+    /// As [`Bundle::load`], for a bundle that is to become the active one: the definitions must have the
+    /// model that it names. The definition's hash does not hold that name.
+    ///
+    /// # Errors
+    /// As [`Bundle::load`], and when there is no such model.
+    pub(crate) fn load_to_publish(dir: &Path, expected: &Expectation) -> Result<Self, Error> {
+        let bundle = Self::load(dir, expected)?;
+        if expected.models.contains(&bundle.manifest.model) {
+            return Ok(bundle);
+        }
+        let (found, known) = (bundle.manifest.model, expected.models.clone());
+        Err(Error::Model { bundle: bundle.digest, found, known })
+    }
 }
 
 /// A bundle's files, each with the checksum that the manifest says.
@@ -53,19 +67,37 @@ impl Files {
     pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
         let bytes = read(dir, "manifest.json")?;
         let digest = digest::sha256(&bytes);
-        let path = dir.join("manifest.json");
-        match dir.file_name().and_then(|name| name.to_str()) {
-            Some(name) if digest::is_sha256(name) && name != digest => {
-                return Err(Error::Checksum { path, found: digest, expected: name.to_owned() });
-            }
-            _ => {}
-        }
-        let manifest = parse(&path, &bytes)?;
+        vouched(dir, &digest)?;
+        let manifest = parse(&dir.join("manifest.json"), &bytes)?;
         let mut bytes = BTreeMap::new();
         for entry in &manifest.files {
             bytes.insert(entry.name.clone(), checked(dir, entry)?);
         }
         Ok(Self { digest, manifest, bytes })
+    }
+}
+
+/// Compares the manifest's digest with the directory's name, where that is one, and with [`SEAL`], which
+/// only a directory of such a name may lack: registries hold bundles from before there was one.
+fn vouched(dir: &Path, digest: &str) -> Result<(), Error> {
+    let path = dir.join("manifest.json");
+    let named = dir.file_name().and_then(|name| name.to_str());
+    let named = named.filter(|name| digest::is_sha256(name));
+    if let Some(name) = named
+        && name != digest
+    {
+        let (found, expected) = (digest.to_owned(), name.to_owned());
+        return Err(Error::Checksum { path, found, expected });
+    }
+    match read(dir, SEAL) {
+        Ok(bytes) if bytes == seal(digest) => Ok(()),
+        Ok(bytes) => {
+            let expected = String::from_utf8_lossy(&bytes).trim_end().chars().take(80).collect();
+            Err(Error::Seal { path, found: digest.to_owned(), expected })
+        }
+        Err(Error::Missing { .. }) if named.is_some() => Ok(()),
+        Err(Error::Missing { path }) => Err(Error::Unsealed { path }),
+        Err(error) => Err(error),
     }
 }
 

@@ -11,6 +11,14 @@ use crate::training_set::FileEntry;
 /// The version that this build reads.
 pub const VERSION: u32 = 1;
 
+/// The file that vouches for the manifest: its checksum.
+pub const SEAL: &str = "manifest.sha256";
+
+/// What [`SEAL`] holds for a manifest of that digest: the line of `sha256sum manifest.json`.
+pub(crate) fn seal(digest: &str) -> Vec<u8> {
+    format!("{digest}  manifest.json\n").into_bytes()
+}
+
 /// What a bundle says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

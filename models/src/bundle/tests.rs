@@ -18,6 +18,7 @@ pub(crate) fn draft(seed: u64) -> (Draft, Expectation) {
     let (retriever, _) = Retriever::fit(&sequences, &settings, &mut ()).unwrap();
     let draft = Draft::trained(&set, ranker, Some(retriever), report.metrics, seed, 77);
     let expected = Expectation {
+        models: vec!["other".to_owned(), set.manifest.model],
         definition_hash: set.manifest.definition_hash,
         inputs: set.manifest.inputs,
         retriever: false,
@@ -42,7 +43,9 @@ fn edit(dir: &Path, change: impl FnOnce(&mut Manifest)) {
     for entry in &mut manifest.files {
         entry.sha256 = crate::digest::sha256(&fs::read(dir.join(&entry.name)).unwrap());
     }
-    fs::write(path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    fs::write(dir.join(SEAL), seal(&crate::digest::sha256(&bytes))).unwrap();
+    fs::write(path, bytes).unwrap();
 }
 
 #[test]
@@ -76,7 +79,7 @@ fn a_flipped_bit_anywhere_is_refused() {
         }
         fs::write(dir.join(name), good).unwrap();
     }
-    // The manifest has no checksum but the bundle's name.
+    // The manifest's own checksum is the bundle's name …
     let named = root.path().join(draft.files().0);
     fs::rename(&dir, &named).unwrap();
     Bundle::load(&named, &expected).unwrap();
@@ -86,6 +89,38 @@ fn a_flipped_bit_anywhere_is_refused() {
     fs::write(named.join("manifest.json"), bent).unwrap();
     let error = Bundle::load(&named, &expected).unwrap_err();
     assert!(matches!(error, Error::Checksum { .. }), "{error}");
+}
+
+#[test]
+fn a_flipped_bit_of_the_manifest_is_refused_wherever_the_bundle_lies() {
+    // … and lies beside it: what the golden vectors tolerate and what nobody computes with is found as well.
+    let (_root, dir, draft, expected) = written();
+    for name in ["manifest.json", SEAL] {
+        let good = fs::read(dir.join(name)).unwrap();
+        for at in (0..good.len()).step_by(7) {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            fs::write(dir.join(name), &bad).unwrap();
+            let error = Bundle::load(&dir, &expected).unwrap_err();
+            assert!(matches!(error, Error::Seal { .. }), "{name} at {at}: {error}");
+            assert!(error.to_string().contains("manifest.json"), "{error}");
+        }
+        fs::write(dir.join(name), good).unwrap();
+    }
+    assert_eq!(Bundle::load(&dir, &expected).unwrap().digest, draft.files().0);
+}
+
+#[test]
+fn only_a_directory_named_by_its_digest_may_lack_the_checksum() {
+    let (root, dir, draft, expected) = written();
+    fs::remove_file(dir.join(SEAL)).unwrap();
+    let error = Bundle::load(&dir, &expected).unwrap_err();
+    assert!(matches!(&error, Error::Unsealed { path } if path.ends_with(SEAL)), "{error}");
+    assert!(error.to_string().contains("sha256sum manifest.json"), "a remedy: {error}");
+    // As bundles are in a registry from before it was written.
+    let named = root.path().join(draft.files().0);
+    fs::rename(&dir, &named).unwrap();
+    Bundle::load(&named, &expected).unwrap();
 }
 
 #[test]

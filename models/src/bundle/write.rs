@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Error, Golden, Manifest, RankerEntry, RetrieverEntry, VERSION};
+use super::{Error, Golden, Manifest, RankerEntry, RetrieverEntry, SEAL, VERSION, seal};
 use crate::training_set::{FileEntry, TrainingSet};
 use crate::{Ranker, Retriever, digest, files, tensors};
 
@@ -84,6 +84,7 @@ impl Draft {
         bytes.push(b'\n');
         let digest = digest::sha256(&bytes);
         out.push(("manifest.json".to_owned(), bytes));
+        out.push((SEAL.to_owned(), seal(&digest)));
         (digest, out)
     }
 

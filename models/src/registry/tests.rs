@@ -78,6 +78,64 @@ fn a_bad_bundle_is_refused_and_the_old_one_goes_on() {
 }
 
 #[test]
+fn a_copy_with_a_bent_manifest_is_refused_and_a_whole_one_needs_no_seal_in_the_registry() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::at(root.path().join("models"));
+    let (good, expected) = draft(1);
+    let a = registry.publish(&good, &expected, 10).unwrap();
+    let before = registry.active().unwrap();
+    let copy = root.path().join("copy");
+    let b = draft(2).0.write(&copy).unwrap();
+    let manifest = copy.join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    for (was, now) in [("\"seed\": 2", "\"seed\": 3"), ("\"model\": \"r", "\"model\": \"s")] {
+        let bent = text.replace(was, now);
+        assert_ne!(bent, text);
+        fs::write(&manifest, bent).unwrap();
+        let error = registry.import(&copy, &expected, 20).unwrap_err();
+        assert!(matches!(error, Error::Bundle(bundle::Error::Seal { .. })), "{error}");
+        assert_eq!(registry.active().unwrap(), before);
+    }
+    fs::write(&manifest, text).unwrap();
+    assert_eq!(registry.import(&copy, &expected, 20).unwrap(), b);
+    // A registry from before there was such a file, and a bundle that is copied out of it by its name.
+    for digest in [&a, &b] {
+        fs::remove_file(registry.dir(digest).join(SEAL)).unwrap();
+    }
+    assert_eq!(registry.rollback(&expected).unwrap(), a);
+    let other = Registry::at(root.path().join("other"));
+    assert_eq!(other.import(&registry.dir(&b), &expected, 30).unwrap(), b);
+    assert!(other.dir(&b).join(SEAL).exists(), "and can be copied on from there");
+}
+
+#[test]
+fn what_is_published_is_for_a_model_that_there_is() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::at(root.path().join("models"));
+    let (good, expected) = draft(1);
+    let a = registry.publish(&good, &expected, 10).unwrap();
+    let before = registry.active().unwrap();
+    let stranger = Draft { model: "x".to_owned(), ..good };
+    let elsewhere = root.path().join("elsewhere");
+    stranger.write(&elsewhere).unwrap();
+    let refusals = [
+        registry.publish(&stranger, &expected, 20).unwrap_err(),
+        registry.import(&elsewhere, &expected, 20).unwrap_err(),
+    ];
+    for error in refusals {
+        assert!(matches!(error, Error::Bundle(bundle::Error::Model { .. })), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("model `x`") && text.contains("other, ranker"), "{text}");
+        assert_eq!(registry.active().unwrap(), before);
+        assert_eq!(registry.list().unwrap().len(), 1, "it is not kept");
+    }
+    // Definitions that have named it otherwise since: what serves goes on, none becomes active anew.
+    let renamed = Expectation { models: vec!["other".to_owned()], ..expected };
+    assert_eq!(registry.load_active(&renamed).unwrap().digest, a);
+    assert!(registry.activate(&a, &renamed, 30).is_err());
+}
+
+#[test]
 fn rolling_back_to_a_damaged_bundle_changes_nothing() {
     let root = tempfile::tempdir().unwrap();
     let registry = Registry::at(root.path());

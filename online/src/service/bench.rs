@@ -1,11 +1,14 @@
 //! Load on a running service over gRPC, for `twofold bench serve`: one client, then as many as
-//! saturate it, then half of that rate.
+//! saturate it, then half of that rate. [`Apart`] keeps what was served of it out of the log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use event_log::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Topic};
+use record::{Offset, Partition};
 use runtime::clock::Clock;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
@@ -19,6 +22,56 @@ use super::metrics::Latency;
 const CLIENTS: [usize; 4] = [2, 4, 8, 16];
 /// Clients that share the paced load.
 const PACED_CLIENTS: usize = 32;
+
+/// A log but for one topic, which is appended to another log: the same work, and no record of answers that
+/// nobody asked for among those that are learned from and compared.
+pub struct Apart {
+    /// Of everything else.
+    pub log: Arc<dyn EventLog>,
+    /// The topic.
+    pub topic: String,
+    /// Where its records go; it must have the topic.
+    pub aside: Arc<dyn EventLog>,
+}
+
+#[async_trait]
+impl EventLog for Apart {
+    async fn topic(&self, topic: &str) -> Result<Topic, Error> {
+        self.log.topic(topic).await
+    }
+
+    async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, Error> {
+        self.log.create(topic, partitions).await
+    }
+
+    async fn append(
+        &self,
+        topic: &str,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        match topic == self.topic {
+            true => self.aside.append(topic, records).await,
+            false => self.log.append(topic, records).await,
+        }
+    }
+
+    async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error> {
+        self.log.bounds(topic).await
+    }
+
+    async fn reader(
+        &self,
+        topic: &str,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, Error> {
+        self.log.reader(topic, partition, from).await
+    }
+
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {
+        self.log.join(topics).await
+    }
+}
 
 /// What is asked.
 #[derive(Debug, Clone)]

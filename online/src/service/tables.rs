@@ -73,12 +73,16 @@ impl Error {
     /// one than it was trained for.
     #[must_use]
     pub fn is_of_other_definitions(&self) -> bool {
-        use models::bundle::Error::{Definition, HalfLife, Inputs, NoRetriever};
+        use models::bundle::Error::{Definition, HalfLife, Inputs, Model, NoRetriever};
         match self {
             Self::Definition(_) | Self::Joined(_) => true,
             Self::Bundle(refused) => matches!(
                 refused,
-                Definition { .. } | Inputs { .. } | NoRetriever { .. } | HalfLife { .. }
+                Definition { .. }
+                    | Inputs { .. }
+                    | NoRetriever { .. }
+                    | HalfLife { .. }
+                    | Model { .. }
             ),
         }
     }
@@ -111,6 +115,7 @@ struct Inner {
 pub fn expectation(definitions: &Definitions, model: &str) -> Result<Expectation, Error> {
     let compiled = definitions.compile_model(model)?;
     Ok(Expectation {
+        models: definitions.models.iter().map(|model| model.name.clone()).collect(),
         definition_hash: hex(&compiled.model.hash),
         inputs: compiled.model.inputs.iter().map(|input| input.name.clone()).collect(),
         retriever: compiled.model.sources.iter().any(|source| source == INTEREST),

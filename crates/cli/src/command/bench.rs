@@ -12,6 +12,7 @@ use definitions::decode::Decoder;
 use definitions::{EventBatch, Lane};
 use fold::workload::{Bench, Workload, single_feature_lanes};
 use record::Partition;
+use runtime::exit::{Code, With};
 use serde_json::json;
 
 use super::Context;
@@ -46,7 +47,17 @@ fn line(bench: &str, name: &str, value: f64, unit: &str) -> anyhow::Result<()> {
     output::line(&line.to_string())
 }
 
+/// Refuses to measure nothing, whose figures would be zeros.
+fn at_least_one(flag: &str, count: usize) -> anyhow::Result<()> {
+    if count == 0 {
+        let refused = anyhow::anyhow!("{flag} 0 measures nothing: give at least 1");
+        return Err(refused).exit(Code::Configuration);
+    }
+    Ok(())
+}
+
 fn fold(context: &Context, events: usize) -> anyhow::Result<()> {
+    at_least_one("--events", events)?;
     let definitions = context.definitions()?;
     let lanes = definitions.lanes();
     let source = definitions.sources.iter().find(|source| source.name == SOURCE);

@@ -1,17 +1,23 @@
 //! `twofold bench serve`: Recommend over loopback gRPC on what the data directory holds.
+//!
+//! Nothing of it stays: the answers are recorded as they always are, but in an embedded log of the benchmark's
+//! own, which is removed. In topic `served` they would be learned from and compared.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use definitions::Definitions;
+use event_log::EventLog;
 use online::service::Tables;
-use online::service::bench::{self, Load, Phase};
+use online::service::bench::{self, Apart, Load, Phase};
 use record::{Offset, Partition};
 use tokio::net::TcpListener;
 use tonic::transport::Channel;
 
-use super::{Context, SOURCE, line};
-use crate::data::Data;
+use super::{Context, SOURCE, at_least_one, line};
+use crate::data::{Data, Opening};
 use crate::roles::{self, OnDisk, Plan};
 
 /// Candidates of a request at most; each source may give as many.
@@ -22,10 +28,33 @@ const K: u32 = 20;
 const VISITORS: usize = 500;
 
 pub(super) async fn run(mut context: Context, requests: usize) -> anyhow::Result<()> {
+    at_least_one("--requests", requests)?;
     context.settings.service.pool_max = CANDIDATES;
     context.settings.service.per_source = CANDIDATES;
     let definitions = context.definitions()?;
     let data = context.open_existing().await?;
+    let directory = context.settings.data.join("tmp").join("bench-serve");
+    remove(&directory)?;
+    let phases = measure(&context, definitions, data, &directory, requests).await;
+    remove(&directory)?;
+    phases?.iter().try_for_each(tell)
+}
+
+fn remove(directory: &Path) -> anyhow::Result<()> {
+    if directory.exists() {
+        std::fs::remove_dir_all(directory)?;
+    }
+    Ok(())
+}
+
+/// Records what it serves in `directory`, which must not exist.
+async fn measure(
+    context: &Context,
+    definitions: Arc<Definitions>,
+    data: Data,
+    directory: &Path,
+    requests: usize,
+) -> anyhow::Result<Vec<Phase>> {
     let visitors = visitors(&data, &definitions).await?;
     let tables = Tables::default();
     OnDisk::new(&context.settings, &definitions)?.refresh(&tables, None)?;
@@ -36,6 +65,7 @@ pub(super) async fn run(mut context: Context, requests: usize) -> anyhow::Result
         context.settings.data.display()
     );
     let clock = context.clock.clone();
+    let data = served_apart(context, data, directory).await?;
     let plan = Plan { definitions, updater: true, pinned: None, tables, clock: clock.clone() };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut running = roles::start(&context.settings, &data, plan, listener).await?;
@@ -45,7 +75,17 @@ pub(super) async fn run(mut context: Context, requests: usize) -> anyhow::Result
     let phases = bench::run(&channel, &running.service, &clock, &load).await;
     drop(channel);
     running.stop().await?;
-    phases.iter().try_for_each(tell)
+    Ok(phases)
+}
+
+/// The same data, but that topic `served` is written in `directory`.
+async fn served_apart(context: &Context, data: Data, directory: &Path) -> anyhow::Result<Data> {
+    let own = Data::open(directory, Opening::default(), context.clock.clone())?;
+    let topic = context.settings.service.served_topic.clone();
+    own.log.create(&topic, context.settings.partitions).await?;
+    let log: Arc<dyn EventLog> =
+        Arc::new(Apart { log: Arc::clone(&data.log), topic, aside: own.log });
+    Ok(Data { log, ..data })
 }
 
 fn tell(phase: &Phase) -> anyhow::Result<()> {

@@ -32,7 +32,7 @@ use runtime::exit::{Code, With};
 use runtime::shutdown;
 
 use super::own::Own;
-use super::{Context, SOURCE, line, redis_benchmark};
+use super::{Context, SOURCE, at_least_one, line, redis_benchmark};
 use crate::data::{Data, Opening};
 use crate::settings::{EMBEDDED, Settings};
 
@@ -54,12 +54,8 @@ pub(super) async fn run(context: &Context, wanted: Wanted<'_>) -> anyhow::Result
     let settings = &context.settings;
     let program = wanted.program;
     let refuse = |why: &str| Err(anyhow::anyhow!("{why}")).exit(Code::Configuration);
-    if wanted.events == 0 {
-        return refuse("--events 0 measures nothing: give at least 1");
-    }
-    if wanted.offered == Some(0) {
-        return refuse("--offered 0 measures nothing: give at least 1");
-    }
+    at_least_one("--events", wanted.events)?;
+    at_least_one("--offered", wanted.offered.map_or(1, |offered| offered as usize))?;
     match (settings.log == EMBEDDED, settings.store == EMBEDDED) {
         (true, true) if program.is_some() => {
             refuse("--redis-benchmark is for --log kafka://… with --store redis://…")
