@@ -101,6 +101,7 @@ impl<'a> Numbered<'a> {
         let width = if form == PADDED { self.digits } else { own };
         let fits = rest == 0 && self.digits > 0 && own <= width;
         reader.ensure(fits && (form == PADDED) == (width == self.digits), "no such number")?;
+        reader.ensure(self.beginning.len() + width <= bytes_max, "a text longer than the limit")?;
         scratch.clear();
         let text = |bytes| std::str::from_utf8(bytes).expect("cut from a text before its digits");
         scratch.push_str(text(self.beginning));
@@ -174,6 +175,9 @@ mod tests {
         let mut beyond = Vec::new();
         put_u64(&mut beyond, 10u64.pow(18));
         assert!(!get("a1", PLAIN, &beyond), "more digits than are read");
+        let longest = format!("{}1", "x".repeat(98));
+        assert!(get(&longest, PADDED, &[9]));
+        assert!(!get(&longest, PLAIN, &[10]), "longer than the limit of 99 bytes");
     }
 
     proptest! {

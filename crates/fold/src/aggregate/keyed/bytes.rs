@@ -26,7 +26,10 @@ const COUNT_MAX: u64 = 1 << 53;
 /// A walk along the keys of the next newer tile.
 struct Newer<'a> {
     keys: &'a [(Text, u64)],
+    /// What lies before it is less than all keys to come: each is looked at once, found or not.
     at: usize,
+    /// Behind the last one that was found: what is passed over counts from there.
+    told: usize,
 }
 
 impl<'a> Newer<'a> {
@@ -35,23 +38,26 @@ impl<'a> Newer<'a> {
             Some(Counts::Exact(keys)) => &keys[..],
             Some(Counts::Buckets(_)) | None => &[],
         };
-        Self { keys, at: 0 }
+        Self { keys, at: 0, told: 0 }
     }
 
     /// How many keys are passed over on the way to `key`, if it is there.
     #[inline]
     fn find(&mut self, key: &Text) -> Option<usize> {
-        let less = self.keys[self.at..].iter().take_while(|newer| newer.0 < *key).count();
-        if self.keys.get(self.at + less).is_none_or(|newer| newer.0 != *key) {
+        self.at += self.keys[self.at..].iter().take_while(|newer| newer.0 < *key).count();
+        if self.keys.get(self.at).is_none_or(|newer| newer.0 != *key) {
             return None;
         }
-        self.at += less + 1;
-        Some(less)
+        let passed = self.at - self.told;
+        self.at += 1;
+        self.told = self.at;
+        Some(passed)
     }
 
     fn pass(&mut self, passed: usize) -> Option<&'a Text> {
-        let (key, _) = self.keys[self.at..].get(passed)?;
-        self.at += passed + 1;
+        let (key, _) = self.keys[self.told..].get(passed)?;
+        self.told += passed + 1;
+        self.at = self.told;
         Some(key)
     }
 }
