@@ -63,6 +63,9 @@ fn read(dir: &Path) -> anyhow::Result<Vec<File>> {
                 files.push(definition(&path)?);
             } else if path.is_dir() {
                 folders.push(path);
+            } else if meant(dir, &path) {
+                // Told as a mistake, with all others: its features would be missed without a word.
+                files.push(File { path: path.display().to_string(), text: String::new() });
             }
         }
     }
@@ -73,6 +76,19 @@ fn read(dir: &Path) -> anyhow::Result<Vec<File>> {
     );
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// Whether a file of another ending lies where only definitions do. Notes (`.md`) and what editors and
+/// version control leave (hidden, or with `~` at the end) are nobody's mistake.
+fn meant(dir: &Path, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let below = path.strip_prefix(dir).unwrap_or(path);
+    let kind = below.components().next().map(|first| first.as_os_str().to_owned());
+    let kinds = ["sources", "groups", "models"];
+    kind.is_some_and(|kind| kinds.iter().any(|known| kind == *known))
+        && !name.starts_with('.')
+        && !name.ends_with('~')
+        && !name.ends_with(".md")
 }
 
 /// What is called a definition must be one: reading a pipe would wait for ever, and a directory of that
@@ -93,6 +109,29 @@ fn definition(path: &Path) -> anyhow::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_another_ending_among_definitions_is_a_mistake_and_notes_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        for file in built_in() {
+            let path =
+                root.path().join(file.path.strip_prefix(DEFINITIONS).unwrap().trim_matches('/'));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file.text).unwrap();
+        }
+        for passed_over in
+            ["notes.txt", "groups/README.md", "groups/more.toml~", "groups/.more.swp"]
+        {
+            std::fs::write(root.path().join(passed_over), "not TOML").unwrap();
+        }
+        parse(&read(root.path()).unwrap()).unwrap();
+        std::fs::write(root.path().join("groups/more.tml"), "").unwrap();
+        let error = parse(&read(root.path()).unwrap()).unwrap_err().to_string();
+        assert!(
+            error.contains("groups/more.tml:1: not a definition: expected a .toml file"),
+            "{error}"
+        );
+    }
 
     /// Fails when a demo definition is added and not built in.
     #[test]

@@ -241,12 +241,16 @@ impl OnDisk {
 
     /// Follows the disk for ever.
     pub(crate) async fn follow(mut self, tables: Tables, updater: Option<updater::Handle>) {
+        let mut told = None;
         loop {
             tokio::time::sleep(LOOK).await;
             let looked = tokio::task::block_in_place(|| self.refresh(&tables, updater.as_ref()));
-            if let Err(error) = looked {
+            let found = looked.err().map(|error| format!("{error:#}"));
+            // Damaged indexes are looked at each second, until they are made anew: told once.
+            if let Some(error) = found.as_ref().filter(|_| found != told) {
                 tracing::error!(%error, "indexes or bundle on the disk");
             }
+            told = found;
         }
     }
 }

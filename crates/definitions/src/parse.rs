@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::lane::{self, CompiledGroup};
-use crate::{Definitions, Diagnostics};
+use crate::{Definitions, Diagnostics, suggest};
 use reader::{Document, Report};
 
 /// A definition file: its path (for messages, and `sources/`, `groups/` or `models/` in it says the
@@ -152,7 +152,8 @@ impl<T> Named<T> {
     }
 }
 
-/// Groups of one source and entity make one lane, and a lane has one key.
+/// Groups of one source and entity make one lane, and a lane has one key. Nor do two entities have one
+/// key: a misspelt entity would be a lane of its own, which no model's row finds.
 fn check_keys(
     groups: &BTreeMap<String, Option<CompiledGroup>>,
     places: &BTreeMap<String, String>,
@@ -169,6 +170,21 @@ fn check_keys(
                 group.entity_column
             );
             Document::new(&places[name], "", report).mistake(1, message, None);
+        }
+    }
+    let mut entities: BTreeMap<(&str, &str), (&str, &str)> = BTreeMap::new();
+    for (name, compiled) in groups {
+        let Some(CompiledGroup { group, .. }) = compiled else { continue };
+        let (first, entity) =
+            entities.entry((&group.source, &group.entity_column)).or_insert((name, &group.entity));
+        if *entity != group.entity {
+            let message = format!(
+                "`entity` is `{}`, but the group `{first}` with the same `key` of the same source has `{entity}`; \
+                 expected the same",
+                group.entity
+            );
+            let suggestion = suggest::nearest(&group.entity, [*entity]);
+            Document::new(&places[name], "", report).mistake(1, message, suggestion);
         }
     }
 }

@@ -59,7 +59,7 @@ pub enum Error {
         name: &'static str,
     },
     /// The directory, or a file in it, cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", unwritable(source))]
     Io {
         /// The directory, or the file.
         path: PathBuf,
@@ -127,6 +127,15 @@ impl Error {
 
 const DAMAGED: &str = "it is damaged: restore a copy, or use another --data and import again";
 
+fn unwritable(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; a data directory must be readable and writable: change its rights, or use another --data"
+        }
+        _ => "",
+    }
+}
+
 /// The library shows its errors as their Rust source would.
 fn said(error: &fjall::Error) -> String {
     match error {
@@ -180,5 +189,19 @@ fn remedy(error: &fjall::Error) -> &'static str {
         fjall::Error::Locked => "another process has it open: stop that one first",
         fjall::Error::InvalidVersion(_) => "it was written by another version: use another --data",
         _ => "start again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_written_says_what_to_do_about_it() {
+        let of = |kind: io::ErrorKind| Error::io(Path::new("d/db"), kind.into()).to_string();
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            assert!(of(kind).ends_with("change its rights, or use another --data"), "{}", of(kind));
+        }
+        assert_eq!(of(io::ErrorKind::NotFound), "d/db: entity not found");
     }
 }

@@ -250,7 +250,12 @@ impl Tables {
                 Ok(())
             }
             Err(error) => {
-                tracing::error!(%error, "bundle refused, the old one goes on");
+                match self.current().bundle {
+                    Some(_) => tracing::error!(%error, "bundle refused, the old one goes on"),
+                    None => {
+                        tracing::error!(%error, "bundle refused, and there is none to go on with")
+                    }
+                }
                 *self.0.refusal.write().unwrap_or_else(PoisonError::into_inner) =
                     Some(error.to_string());
                 Err(error)

@@ -150,6 +150,12 @@ fn each_mistake_is_found_where_it_is() {
         ),
         (
             ACTIVITY,
+            "entity = \"visitor\"",
+            "entity = \"visiter\"",
+            "groups/user_interest.toml:1: `entity` is `visitor`, but the group `user_activity` with the same `key` of the same source has `visiter`; expected the same (help: did you mean `visiter`?)",
+        ),
+        (
+            ACTIVITY,
             "name = \"user_activity\"",
             "name = \"user_interest\"",
             "groups/user_interest.toml:1: the group `user_interest` is defined in groups/user_activity.toml already",
