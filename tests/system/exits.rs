@@ -1,7 +1,7 @@
 //! Exit codes, and errors that say what to do.
 
 use crate::trained::{trained, with};
-use crate::twofold::{Twofold, copy_into, text};
+use crate::twofold::{Running, Twofold, copy_into, text};
 
 #[test]
 fn wrong_flags_and_settings_end_with_64() {
@@ -281,6 +281,28 @@ fn a_reader_that_has_gone_ends_the_command_quietly() {
     let output = running.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
+}
+
+/// Nor does a service end because of it: who watches it would take that for its own wish.
+#[test]
+fn a_service_that_nobody_reads_goes_on_until_it_is_told_to_stop() {
+    let twofold = Twofold::new();
+    let log = twofold.path("up.log");
+    let mut command = twofold.command(&["up", "--listen", "127.0.0.1:0"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer).stderr(std::fs::File::create(&log).unwrap());
+    let mut up = Running(command.spawn().unwrap());
+    let said = || std::fs::read_to_string(&log).unwrap();
+    for _ in 0..300 {
+        if said().contains("nobody reads stdout") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(said().contains("nobody reads stdout"), "{}", said());
+    assert_eq!(up.0.try_wait().unwrap(), None, "{}", said());
+    up.terminate();
 }
 
 /// Nor does it make a success of what failed.

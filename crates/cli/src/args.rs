@@ -89,7 +89,7 @@ pub(crate) enum Command {
     },
     /// Logs, positions, watermarks, lag and ledgers
     Status {
-        /// Add a digest of each (lane, partition)'s keys and states
+        /// Add a digest of each (lane, partition): its position, watermark and ledger, and its keys and states
         #[arg(long)]
         digest: bool,
     },
@@ -136,7 +136,8 @@ pub(crate) enum Command {
 pub(crate) struct ImportArgs {
     /// How the files are written
     pub(crate) format: Format,
-    /// Files
+    /// Files. An event's id is its file's digest and its line (in `jsonl` its own): a file that has grown is
+    /// another one, so give what is new as a file of its own
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Source that a `jsonl` file has the columns of

@@ -14,7 +14,7 @@ mod identities;
 mod identity;
 mod watermark;
 
-pub use alone::{Refusal, refusals};
+pub use alone::{Refusal, refusals, why};
 pub use identities::{IDENTITIES_MAX, Identities};
 pub use identity::Identity;
 pub use watermark::Watermark;

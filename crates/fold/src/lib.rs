@@ -29,6 +29,7 @@ pub mod workload;
 
 pub use admission::{
     IDENTITIES_MAX, Identities, Identity, Ledger, Refusal, Verdict, Watermark, refusals,
+    why as admission_says,
 };
 pub use aggregate::Place;
 pub use aggregate::keyed::BUCKETS;

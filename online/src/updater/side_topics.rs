@@ -95,10 +95,14 @@ impl SideRecords {
                     reason.as_str()
                 }
             };
-            let detail = [&batch.rejections, &columns.rejections]
+            let rejected = [&batch.rejections, &columns.rejections]
                 .into_iter()
-                .find_map(|rejections| detail(rejections, row))
-                .unwrap_or_default();
+                .find_map(|rejections| detail(rejections, row));
+            let of_admission = match (rejected, verdict) {
+                (None, Verdict::DeadLettered(reason)) => fold::admission_says(reason, &lane.source),
+                _ => String::new(),
+            };
+            let detail = rejected.unwrap_or(&of_admission);
             let record = &records[row];
             let key = Original::of(&record.key, KEY_BYTES_MAX);
             let value = Original::of(&record.value, VALUE_BYTES_MAX);

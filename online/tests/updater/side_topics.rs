@@ -38,6 +38,10 @@ fn ledgers_and_topics_agree() {
         assert_eq!(handle.counters().late_written, late.len() as u64);
         let reasons: BTreeSet<&str> = dead.iter().map(|d| d["reason"].as_str().unwrap()).collect();
         assert!(reasons.contains("malformed") && reasons.contains("future"), "{reasons:?}");
+        assert!(
+            dead.iter().all(|letter| letter["detail"] != ""),
+            "each says what was wrong: {dead:?}"
+        );
         let ids: BTreeSet<&str> =
             late.iter().chain(&dead).map(|d| d["id"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), late.len() + dead.len(), "an id for each, and no two alike");

@@ -41,11 +41,12 @@ pub(crate) async fn archive(
 ) -> anyhow::Result<Report> {
     let archive = of(context);
     let settings = archive::Settings::default();
-    let watch = watch::followed(&context.follower);
     let mut sum = Report::default();
     let sources = definitions.sources.iter().map(|source| (source.topic.as_str(), Some(source)));
     let served = [(context.settings.service.served_topic.as_str(), None)];
     for (topic, source) in sources.chain(served) {
+        // A topic's progress counts to that topic's end.
+        let watch = watch::followed(&context.follower);
         let report =
             archive::write(&*data.log, &archive, topic, source, &settings, &*watch).await?;
         sum.records += report.records;

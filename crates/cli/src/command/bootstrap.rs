@@ -47,6 +47,6 @@ pub(super) async fn run(context: Context) -> anyhow::Result<()> {
     let records = handle.counters().records;
     let report = Report { lanes: ids, records, caught_up: handle.is_caught_up() };
     context.output.result(&report, || {
-        format!("{} lanes built from {} records", report.lanes.len(), report.records)
+        format!("lanes built: {}, from {} records", report.lanes.len(), report.records)
     })
 }

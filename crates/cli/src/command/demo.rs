@@ -149,6 +149,7 @@ pub(super) async fn run(mut context: Context, seed: u64, fresh: bool) -> anyhow:
     let compared = parity::parity(&context, &data, &definitions).await?;
     let lanes = updater::status(&*data.log, &*data.store, &definitions.lanes(), false).await?;
     let took = (context.clock.monotonic() - start).as_secs_f64();
+    mark(&context.settings.data, seed, true)?;
     let shown = Shown { items: &items, shopper: &shopper, before: &before, after: &after };
     let json = json!({
         "seconds": took,
@@ -179,22 +180,35 @@ fn claim(directory: &Path, seed: u64, fresh: bool) -> anyhow::Result<()> {
     let occupied = std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
     if occupied {
         let shown = directory.display();
-        let is_demo = directory.join(MARK).exists();
-        let remedy = match is_demo {
-            true => format!(
+        let mark = std::fs::read_to_string(directory.join(MARK)).ok();
+        let ended = |mark: &str| {
+            serde_json::from_str(mark).is_ok_and(|mark: serde_json::Value| mark["ended"] == true)
+        };
+        let remedy = match &mark {
+            Some(mark) if ended(mark) => format!(
                 "holds a demo already: go on with it by `twofold --data {shown} up`, or start over with \
                  `twofold --data {shown} demo --fresh`"
             ),
-            false => "is not empty and no demo's: choose another --data".to_owned(),
+            Some(_) => format!(
+                "holds a demo that did not come to its end: start over with `twofold --data {shown} demo \
+                 --fresh`"
+            ),
+            None => "is not empty and no demo's: choose another --data".to_owned(),
         };
-        if !(is_demo && fresh) {
+        if mark.is_none() || !fresh {
             return Err(anyhow::anyhow!("{shown} {remedy}")).exit(Code::Configuration);
         }
         embedded::clear(directory).with_context(|| format!("removing what {shown} holds"))?;
     }
     std::fs::create_dir_all(directory)?;
-    std::fs::write(directory.join(MARK), json!({ "seed": seed }).to_string())?;
-    Ok(())
+    mark(directory, seed, false)
+}
+
+/// Says in the directory whose it is, and whether its demo came to its end.
+fn mark(directory: &Path, seed: u64, ended: bool) -> anyhow::Result<()> {
+    let path = directory.join(MARK);
+    let text = json!({ "seed": seed, "ended": ended }).to_string();
+    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
 }
 
 fn visitors(events: &[event_log::NewRecord]) -> Vec<String> {
@@ -298,7 +312,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let data = root.path().join("data");
         claim(&data, 1, false).unwrap();
-        assert!(claim(&data, 1, false).unwrap_err().root_cause().to_string().contains("--fresh"));
+        let refused = || claim(&data, 1, false).unwrap_err().root_cause().to_string();
+        assert!(refused().contains("did not come to its end: start over"), "{}", refused());
+        mark(&data, 1, true).unwrap();
+        assert!(refused().contains("holds a demo already: go on with it"), "{}", refused());
         claim(&data, 2, true).unwrap();
         std::fs::remove_file(data.join(MARK)).unwrap();
         std::fs::write(data.join("thesis.txt"), "years of work").unwrap();

@@ -85,7 +85,12 @@ async fn serve(
             }
             match output::line(&listening.to_string()) {
                 Ok(()) => running.until(shutdown).await,
-                Err(unread) => running.stop().await.and(Err(unread)),
+                // Clients know the address from elsewhere: they lose nothing by it.
+                Err(error) if error.is::<output::Closed>() => {
+                    tracing::warn!(%listening, "nobody reads stdout; serving all the same");
+                    running.until(shutdown).await
+                }
+                Err(unwritten) => running.stop().await.and(Err(unwritten)),
             }
         }
         Some(failed) => failed.and(running.stop().await),

@@ -75,6 +75,18 @@ fn read_event(section: Section<'_, '_, '_>, source: &Arc<Source>) -> Option<Exam
         if name == "append_time" && source.column(name).is_none() {
             continue;
         }
+        if source.column(name).is_none() {
+            // A producer may send more than the source knows; here it is a slip of the pen.
+            let names = || source.columns.iter().map(|column| column.name.as_str());
+            let known: Vec<&str> = names().collect();
+            let message = format!(
+                "source `{}` has no column `{name}`; expected one of {}",
+                source.name,
+                known.join(", ")
+            );
+            section.document.mistake(found.line, message, suggest::nearest(name, names()));
+            return None;
+        }
         match json(found.value) {
             Some(value) => {
                 members.insert(name.to_owned(), value);

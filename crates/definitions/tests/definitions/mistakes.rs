@@ -509,6 +509,11 @@ expect = { views_30m = 1 }
             "examples.toml:8: `views_30m` is not a value",
         ),
         ("expect = { views_30m = 1 }", "", "examples.toml:3: `examples` lacks `expect`"),
+        (
+            "kind = ",
+            "knd = ",
+            "examples.toml:7: source `clickstream` has no column `knd`; expected",
+        ),
     ] {
         let found = with(from, to).expect_err(to).to_string();
         assert!(found.contains(expected), "{from:?} → {to:?}: {found}");

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use definitions::{EventBatch, Lane, Reason, Rejection, Source};
 
+use super::identities::IDENTITIES_MAX;
 use super::watermark::is_future;
 
 /// What is wrong with a record whatever came before it.
@@ -12,6 +13,23 @@ pub enum Refusal {
     Whole(Rejection),
     /// These lanes make a dead letter of it, each by its entity; the others take it.
     Partial(Vec<(String, Rejection)>),
+}
+
+/// What was wrong with a record of `source` that admission made a dead letter of, for a person; empty for
+/// [`Reason`]s that are not admission's, whose rejections say more.
+#[must_use]
+pub fn why(reason: Reason, source: &Source) -> String {
+    match reason {
+        Reason::Future => {
+            let ahead_s = source.max_future_us / 1_000_000;
+            format!("the event time lies more than {ahead_s} s ahead: check the clock")
+        }
+        Reason::KeyFlood => format!(
+            "its key has {IDENTITIES_MAX} events of the last {} s already: see whether one client sends for many",
+            source.allowed_lateness_us / 1_000_000
+        ),
+        _ => String::new(),
+    }
 }
 
 /// The rows of a batch of `source` that become dead letters whatever came before them: in every lane what
@@ -32,9 +50,7 @@ pub fn refusals(
     let times = batch.event_times.iter().zip(&batch.append_times);
     for (row, (event, append)) in times.enumerate() {
         if is_future(*event, *append, source.max_future_us) {
-            let ahead_s = source.max_future_us / 1_000_000;
-            let detail =
-                format!("the event time lies more than {ahead_s} s ahead: check the clock");
+            let detail = why(Reason::Future, source);
             whole.entry(row).or_insert(Rejection { row, reason: Reason::Future, detail });
         }
     }
