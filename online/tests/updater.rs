@@ -29,6 +29,8 @@ mod lag;
 mod measures;
 #[path = "updater/membership.rs"]
 mod membership;
+#[path = "updater/pace.rs"]
+mod pace;
 #[path = "updater/races.rs"]
 mod races;
 #[path = "updater/replay.rs"]

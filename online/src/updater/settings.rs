@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Records of a micro-batch at most; fewer are taken at once when fewer are there.
     pub batch_records: usize,
+    /// How long after a micro-batch the next one of its partition begins at the earliest, in milliseconds,
+    /// unless it was full: what comes one by one shares commits, whose cost would crowd out what they wait
+    /// for. After a pause as long an event is taken at once. 0: at once, always.
+    pub pace_ms: u64,
     /// How long one poll of the log waits for a record, in milliseconds.
     pub poll_wait_ms: u64,
     /// Keys asked of the store in one call.
@@ -52,6 +56,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             batch_records: 4096,
+            pace_ms: 10,
             poll_wait_ms: 100,
             read_keys: 1024,
             memory_bytes: 512 << 20,
@@ -111,6 +116,10 @@ impl Settings {
             return Err(invalid("late_topic", "is the dead letters' topic too", remedy));
         }
         Ok(())
+    }
+
+    pub(super) fn pace(&self) -> Duration {
+        Duration::from_millis(self.pace_ms)
     }
 
     pub(super) fn poll_wait(&self) -> Duration {

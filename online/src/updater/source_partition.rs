@@ -10,6 +10,7 @@ use futures::future::try_join_all;
 use record::{Offset, Partition, Record};
 use runtime::shutdown::Shutdown;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::context::Context;
 use super::lane_task::{LaneTask, Step};
@@ -65,6 +66,7 @@ impl SourcePartition {
     ) -> Result<Vec<LaneTask>, Error> {
         let decoder = Decoder::new(Arc::clone(&self.source), self.partition, self.topic.partitions);
         let mut reader = self.reader().await?;
+        let mut next = Instant::now();
         loop {
             self.pulse.reading(reader.position());
             self.covered(reader.position());
@@ -75,12 +77,21 @@ impl SourcePartition {
                 self.lanes.extend(lanes);
                 reader = self.reader().await?;
             }
-            let Some(records) = shutdown.unless(self.poll(reader.as_mut())).await else {
+            let paced = async {
+                tokio::time::sleep_until(next).await;
+                self.poll(reader.as_mut()).await
+            };
+            let Some(records) = shutdown.unless(paced).await else {
                 return Ok(self.lanes);
             };
             let records = records?;
             if records.is_empty() {
                 continue;
+            }
+            let settings = &self.context.settings;
+            next = Instant::now();
+            if records.len() < settings.batch_records {
+                next += settings.pace();
             }
             self.pulse.committing();
             if self.step(&decoder, &records).await? == Step::Rewind {

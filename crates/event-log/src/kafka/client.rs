@@ -24,8 +24,10 @@ const READ_AHEAD_PAUSE_MS: u32 = 5;
 /// More than the writer's own queue lets in, so that the bound is met there, by waiting.
 const QUEUE_RECORDS_MAX: usize = 1 << 17;
 const QUEUE_KIB_MAX: usize = 128 << 10;
-/// How long a record waits for others to go with it.
-const LINGER_MS: u32 = 1;
+/// How long a record waits for others to go with it. The client sends each partition's batch by itself, so a
+/// shorter wait makes thousands of requests a second of a few thousand events, and broker and client are busy
+/// with those.
+const LINGER_MS: u32 = 5;
 /// Heartbeats that may be missed before a member of a group is taken for dead …
 const HEARTBEATS_PER_SESSION: u32 = 5;
 /// … and how long after each other they are sent at most.

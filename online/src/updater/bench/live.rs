@@ -15,7 +15,9 @@ use crate::updater::{Error, Handle, Parts, Settings, Updater};
 
 /// Records appended in one call while as many as possible are.
 const APPEND_RECORDS: usize = 1000;
-/// Appends that may be acknowledged and not visible yet: enough for the updater to be busy all the time, and
+/// Appends that may be under way: a log that lets records wait for others is not to be waited for.
+const APPENDS_AT_ONCE: usize = 4;
+/// Appends that may be under way, or acknowledged and not visible yet: enough for the updater to be busy all the time, and
 /// few enough that the log does not run away from it.
 const APPENDS_AHEAD: usize = 40;
 /// How long after an append its events may become visible.
@@ -74,18 +76,25 @@ impl Live {
         let sustain = async {
             let (count, start) = (records.len(), clock.monotonic());
             let mut records = records.into_iter().peekable();
+            let mut appending: VecDeque<JoinHandle<Result<_, Error>>> = VecDeque::new();
             let mut ahead: VecDeque<Vec<Goal>> = VecDeque::new();
-            while records.peek().is_some() || !ahead.is_empty() {
-                if records.peek().is_none() || ahead.len() == APPENDS_AHEAD {
-                    let goals = ahead.pop_front().unwrap_or_default();
+            loop {
+                let may_append = records.peek().is_some() && appending.len() < APPENDS_AT_ONCE;
+                if may_append && appending.len() + ahead.len() < APPENDS_AHEAD {
+                    let share = records.by_ref().take(APPEND_RECORDS).collect();
+                    let (parts, topic) = (parts.clone(), topic.clone());
+                    let one = async move { append(&parts, &topic, share).await };
+                    appending.push_back(tokio::spawn(one));
+                } else if ahead.len() + APPENDS_AT_ONCE >= APPENDS_AHEAD || appending.is_empty() {
+                    let Some(goals) = ahead.pop_front() else { break };
                     if !handle.wait_for(&goals, VISIBLE_MAX).await {
                         return Err(Error::Invisible { limit: VISIBLE_MAX });
                     }
-                    continue;
+                } else if let Some(oldest) = appending.pop_front() {
+                    let places =
+                        oldest.await.unwrap_or_else(|e| Err(Error::Panicked(e.to_string())))?;
+                    ahead.push_back(goals(&lanes, places.into_iter()));
                 }
-                let share = records.by_ref().take(APPEND_RECORDS).collect();
-                let places = append(&parts, &topic, share).await?;
-                ahead.push_back(goals(&lanes, places.into_iter()));
             }
             Ok(per_second(count, clock.monotonic() - start))
         };
