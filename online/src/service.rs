@@ -31,6 +31,7 @@ mod lanes;
 mod metrics;
 mod query;
 mod reason;
+mod reflection;
 mod rpc;
 mod scorers;
 mod selectors;
@@ -304,10 +305,8 @@ impl Service {
                 catalogue.follow().await;
             }
         });
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
-            .build_v1()
-            .map_err(|error| Error::Reflection(error.to_string()))?;
+        let reflection = reflection::v1()?;
+        let old_reflection = reflection::v1alpha()?;
         let recommender = RecommenderServer::new(RecommenderRpc(Arc::clone(&core)));
         let tracker = TrackerServer::new(TrackerRpc(Arc::clone(&core)));
         let features = FeaturesServer::new(FeaturesRpc(core));
@@ -318,6 +317,7 @@ impl Service {
         let server = Server::builder()
             .add_service(health_server)
             .add_service(reflection)
+            .add_service(old_reflection)
             .add_service(recommender.max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(tracker.max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(features.max_decoding_message_size(MESSAGE_BYTES_MAX))

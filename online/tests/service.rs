@@ -15,6 +15,8 @@ mod load;
 mod model;
 #[path = "service/pages.rs"]
 mod pages;
+#[path = "service/reflection.rs"]
+mod reflection;
 #[path = "service/requests.rs"]
 mod requests;
 #[path = "service/served.rs"]
