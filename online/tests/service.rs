@@ -11,6 +11,8 @@ mod faulty;
 mod filters;
 #[path = "service/load.rs"]
 mod load;
+#[path = "service/malformed.rs"]
+mod malformed;
 #[path = "service/model.rs"]
 mod model;
 #[path = "service/pages.rs"]
