@@ -15,11 +15,13 @@
 //! health says `NOT_SERVING`, until there are indexes and the lanes have caught up with the log as it
 //! was at the start, whichever process keeps them.
 
+mod attribute;
 pub mod bench;
 mod calls;
 mod catalogue;
 mod catch_up;
 mod clip;
+mod context;
 mod core;
 mod cursor;
 mod deadline;
@@ -229,7 +231,7 @@ impl Service {
             Arc::clone(&log),
             Arc::clone(&metrics),
         );
-        let attributes = stages::attributes(&item_lanes);
+        let attributes = attribute::of(&item_lanes);
         let catalogue = match stages::catalogue_topic(&item_lanes, &attributes) {
             Some(topic) => Some(Catalogue::open(Arc::clone(&log), topic.to_owned()).await?),
             None => None,
