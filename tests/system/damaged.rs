@@ -158,6 +158,32 @@ fn a_pointer_that_is_torn_is_mended_by_publishing() {
 }
 
 #[test]
+fn a_pointer_to_no_bundle_is_told_with_the_list() {
+    let (twofold, bundle) = trained();
+    let active = twofold.path("twofold-data/models/active.json");
+    let other = format!("{}{}", if bundle.starts_with('0') { '1' } else { '0' }, &bundle[1..]);
+    let text = std::fs::read_to_string(&active).unwrap().replace(&bundle, &other);
+    std::fs::write(&active, text).unwrap();
+    let output = twofold.output(&with(&["models", "list", "--json"]));
+    let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(65), "{listed}");
+    assert_eq!(
+        (&listed["active"], listed["bundles"][0]["active"].as_bool()),
+        (&other.as_str().into(), Some(false))
+    );
+    let said = ["active.json", &other, "not in the registry", &bundle, "models publish"];
+    for said in said {
+        assert!(listed["problem"].as_str().unwrap().contains(said), "{said}: {listed}");
+    }
+    fails_with_65(&twofold, &["models", "list"], &said);
+    let status = twofold.json(&with(&["status"]));
+    assert!(status["bundle_problem"].as_str().unwrap().contains("not in the registry"), "{status}");
+    twofold.json(&with(&["models", "publish", &bundle]));
+    let listed = twofold.json(&with(&["models", "list"]));
+    assert_eq!((&listed["active"], &listed["problem"]), (&bundle.as_str().into(), &Value::Null));
+}
+
+#[test]
 fn a_pipe_in_a_files_place_is_not_waited_for() {
     let (twofold, _) = trained();
     let path = twofold.path("twofold-data/models/active.json");
