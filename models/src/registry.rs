@@ -328,6 +328,16 @@ impl Registry {
         file.map_err(|source| Error::Io { path, source })
     }
 
+    /// The pointer, where it is missing though there are bundles: which one was active is not known then.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn lost_pointer(&self) -> Result<Option<PathBuf>, Error> {
+        let path = self.pointer();
+        let io = |source| Error::Io { path: path.clone(), source };
+        Ok((!path.try_exists().map_err(io)? && !self.digests()?.is_empty()).then_some(path))
+    }
+
     /// What is to be said where the pointer names a bundle that is not there.
     #[must_use]
     pub fn gone(&self, digest: &str) -> Error {

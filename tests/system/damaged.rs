@@ -184,6 +184,42 @@ fn a_pointer_to_no_bundle_is_told_with_the_list() {
 }
 
 #[test]
+fn a_service_warns_at_its_start_of_what_is_missing() {
+    let (twofold, bundle) = trained();
+    let mut logs = 0;
+    let mut told = |missing: &Path, expected: &[&str]| {
+        let aside = twofold.path("aside");
+        std::fs::rename(missing, &aside).unwrap();
+        logs += 1;
+        let log = format!("{logs}.log");
+        let mut up = twofold.start_logged(&with(&["up", "--listen", "127.0.0.1:0"]), &log);
+        assert!(up.address().is_some());
+        up.terminate();
+        std::fs::rename(&aside, missing).unwrap();
+        let log = std::fs::read_to_string(twofold.path(&log)).unwrap();
+        let path = missing.to_str().unwrap().rsplit("twofold-data").next().unwrap();
+        let warnings: Vec<&str> =
+            log.lines().filter(|line| line.contains("WARN") && line.contains(path)).collect();
+        assert_eq!(warnings.len(), 1, "once: {log}");
+        for expected in expected {
+            assert!(warnings[0].contains(expected), "{expected}: {log}");
+        }
+    };
+    told(
+        &twofold.path("twofold-data/models/active.json"),
+        &["the registry has bundles", "twofold models publish"],
+    );
+    let indexes = twofold.path("twofold-data/indexes");
+    let latest = std::fs::read(indexes.join("latest.json")).unwrap();
+    let latest: Value = serde_json::from_slice(&latest).unwrap();
+    told(
+        &indexes.join(latest["digest"].as_str().unwrap()).join("indexes.bin"),
+        &["latest.json names", "twofold backfill"],
+    );
+    assert_eq!(twofold.json(&with(&["models", "list"]))["active"], *bundle, "all is back");
+}
+
+#[test]
 fn a_pipe_in_a_files_place_is_not_waited_for() {
     let (twofold, _) = trained();
     let path = twofold.path("twofold-data/models/active.json");
