@@ -219,6 +219,31 @@ fn a_service_warns_at_its_start_of_what_is_missing() {
     assert_eq!(twofold.json(&with(&["models", "list"]))["active"], *bundle, "all is back");
 }
 
+#[tokio::test]
+async fn indexes_that_are_put_back_are_served() {
+    let (twofold, _) = trained();
+    let (indexes, aside) = (twofold.path("twofold-data/indexes"), twofold.path("aside"));
+    let latest = std::fs::read(indexes.join("latest.json")).unwrap();
+    let latest: Value = serde_json::from_slice(&latest).unwrap();
+    let file = indexes.join(latest["digest"].as_str().unwrap()).join("indexes.bin");
+    std::fs::rename(&file, &aside).unwrap();
+    let mut up = twofold.start(&with(&["up", "--listen", "127.0.0.1:0"]));
+    let address = up.address().unwrap();
+    let mut client = RecommenderClient::connect(format!("http://{address}")).await.unwrap();
+    let request = v1::RecommendRequest { visitor_id: "v1".to_owned(), ..Default::default() };
+    let error = client.recommend(request.clone()).await.unwrap_err();
+    assert!(error.message().contains("twofold backfill"), "{error}");
+    std::fs::rename(&aside, &file).unwrap();
+    let served = async {
+        while client.recommend(request.clone()).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let served = tokio::time::timeout(std::time::Duration::from_secs(30), served).await;
+    assert!(served.is_ok(), "never");
+    up.terminate();
+}
+
 #[test]
 fn a_pipe_in_a_files_place_is_not_waited_for() {
     let (twofold, _) = trained();
