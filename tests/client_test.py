@@ -42,6 +42,17 @@ class ClientTest(unittest.TestCase):
         path.write_text("\n".join(lines) + "\n")
         return str(path)
 
+    def reflects(self, channel):
+        """grpcio-reflection asks by `grpc.reflection.v1alpha`."""
+        from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+        database = ProtoReflectionDescriptorDatabase(channel)
+        services = set(database.get_services())
+        self.assertLessEqual({"twofold.v1.Recommender", "twofold.v1.Tracker", "twofold.v1.Features"}, services)
+        self.assertIn("grpc.reflection.v1.ServerReflection", services)
+        file = database.FindFileContainingSymbol("twofold.v1.Recommender")
+        self.assertEqual(file.package, "twofold.v1")
+
     def test_track_then_recommend(self):
         import grpc
 
@@ -63,6 +74,7 @@ class ClientTest(unittest.TestCase):
         self.addCleanup(service.terminate)
         address = json.loads(service.stdout.readline())["listening"]
         with grpc.insecure_channel(address) as channel:
+            self.reflects(channel)
             now = int(time.time() * 1_000_000)
             event = {"event_id": "python-1", "event_time": now, "visitor_id": "ada", "kind": "view", "item_id": "item-3"}
             wrong = {**event, "event_id": "python-2", "event_time": "yesterday"}

@@ -98,7 +98,9 @@ impl Store {
         Self { root: root.into() }
     }
 
-    fn file(&self, digest: &str) -> PathBuf {
+    /// Where indexes of that digest are.
+    #[must_use]
+    pub fn file(&self, digest: &str) -> PathBuf {
         self.root.join(digest).join("indexes.bin")
     }
 

@@ -53,6 +53,20 @@ pub enum Error {
         /// What there is.
         known: Vec<String>,
     },
+    /// The pointer names a bundle that the registry does not have.
+    #[error(
+        "{path}: the active bundle {digest} is not in the registry; {}; publish one of them \
+         (`twofold models publish`), train again (`twofold train`), or restore it",
+        there_are(.known)
+    )]
+    Gone {
+        /// The pointer.
+        path: PathBuf,
+        /// What it names.
+        digest: String,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// Nothing to go back to.
     #[error("no earlier bundle to roll back to")]
     NoEarlier,
@@ -125,12 +139,16 @@ impl Registry {
         self.root.join("bundles").join(digest)
     }
 
+    fn pointer(&self) -> PathBuf {
+        self.root.join("active.json")
+    }
+
     /// The pointer; one small file, cheap enough to poll. Empty before the first publish.
     ///
     /// # Errors
     /// When the pointer cannot be read.
     pub fn active(&self) -> Result<Active, Error> {
-        let path = self.root.join("active.json");
+        let path = self.pointer();
         let bytes = match files::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Active::default()),
@@ -152,7 +170,10 @@ impl Registry {
     /// When there is none, or it fails a check.
     pub fn load_active(&self, expected: &Expectation) -> Result<Bundle, Error> {
         match self.active()?.digest() {
-            Some(digest) => self.load(digest, expected),
+            Some(digest) => match self.load(digest, expected) {
+                Err(Error::Unknown { .. }) => Err(self.gone(digest)),
+                loaded => loaded,
+            },
             None => Err(Error::NoActive),
         }
     }
@@ -292,7 +313,7 @@ impl Registry {
     }
 
     fn write(&self, active: &Active) -> Result<(), Error> {
-        let path = self.root.join("active.json");
+        let path = self.pointer();
         let mut bytes = serde_json::to_vec_pretty(active).expect("strings and integers");
         bytes.push(b'\n');
         files::replace(&path, &bytes).map_err(|source| Error::Io { path, source })
@@ -307,7 +328,28 @@ impl Registry {
         file.map_err(|source| Error::Io { path, source })
     }
 
-    fn digests(&self) -> Result<Vec<String>, Error> {
+    /// The pointer, where it is missing though there are bundles: which one was active is not known then.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn lost_pointer(&self) -> Result<Option<PathBuf>, Error> {
+        let path = self.pointer();
+        let io = |source| Error::Io { path: path.clone(), source };
+        Ok((!path.try_exists().map_err(io)? && !self.digests()?.is_empty()).then_some(path))
+    }
+
+    /// What is to be said where the pointer names a bundle that is not there.
+    #[must_use]
+    pub fn gone(&self, digest: &str) -> Error {
+        let known = self.digests().unwrap_or_default();
+        Error::Gone { path: self.pointer(), digest: digest.to_owned(), known }
+    }
+
+    /// Digests of the bundles that are there, ascending; reads none of them.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn digests(&self) -> Result<Vec<String>, Error> {
         let path = self.root.join("bundles");
         let io = |source| Error::Io { path: path.clone(), source };
         let mut digests = Vec::new();

@@ -15,11 +15,13 @@
 //! health says `NOT_SERVING`, until there are indexes and the lanes have caught up with the log as it
 //! was at the start, whichever process keeps them.
 
+mod attribute;
 pub mod bench;
 mod calls;
 mod catalogue;
 mod catch_up;
 mod clip;
+mod context;
 mod core;
 mod cursor;
 mod deadline;
@@ -31,6 +33,7 @@ mod lanes;
 mod metrics;
 mod query;
 mod reason;
+mod reflection;
 mod rpc;
 mod scorers;
 mod selectors;
@@ -228,7 +231,7 @@ impl Service {
             Arc::clone(&log),
             Arc::clone(&metrics),
         );
-        let attributes = stages::attributes(&item_lanes);
+        let attributes = attribute::of(&item_lanes);
         let catalogue = match stages::catalogue_topic(&item_lanes, &attributes) {
             Some(topic) => Some(Catalogue::open(Arc::clone(&log), topic.to_owned()).await?),
             None => None,
@@ -304,10 +307,8 @@ impl Service {
                 catalogue.follow().await;
             }
         });
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
-            .build_v1()
-            .map_err(|error| Error::Reflection(error.to_string()))?;
+        let reflection = reflection::v1()?;
+        let old_reflection = reflection::v1alpha()?;
         let recommender = RecommenderServer::new(RecommenderRpc(Arc::clone(&core)));
         let tracker = TrackerServer::new(TrackerRpc(Arc::clone(&core)));
         let features = FeaturesServer::new(FeaturesRpc(core));
@@ -318,6 +319,7 @@ impl Service {
         let server = Server::builder()
             .add_service(health_server)
             .add_service(reflection)
+            .add_service(old_reflection)
             .add_service(recommender.max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(tracker.max_decoding_message_size(MESSAGE_BYTES_MAX))
             .add_service(features.max_decoding_message_size(MESSAGE_BYTES_MAX))

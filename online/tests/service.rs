@@ -11,10 +11,14 @@ mod faulty;
 mod filters;
 #[path = "service/load.rs"]
 mod load;
+#[path = "service/malformed.rs"]
+mod malformed;
 #[path = "service/model.rs"]
 mod model;
 #[path = "service/pages.rs"]
 mod pages;
+#[path = "service/reflection.rs"]
+mod reflection;
 #[path = "service/requests.rs"]
 mod requests;
 #[path = "service/served.rs"]

@@ -171,6 +171,36 @@ fn publish_refuses_a_copy_with_a_bent_manifest() {
     twofold.json(&publish);
 }
 
+#[test]
+fn status_and_list_say_what_a_service_of_other_definitions_would_refuse() {
+    let (mut twofold, bundle) = trained();
+    assert_eq!(twofold.json(&with(&["status"]))["bundle_problem"], Value::Null);
+    assert_eq!(twofold.json(&with(&["models", "list"]))["bundles"][0]["problem"], Value::Null);
+
+    twofold.change_definition("groups/user_activity.toml", "limit = 64", "limit = 65");
+    let listed = twofold.json(&with(&["models", "list"]));
+    let listed = &listed["bundles"][0];
+    let status = twofold.json(&with(&["status"]));
+    let mut up = twofold.start_logged(&with(&["up", "--listen", "127.0.0.1:0"]), "up.log");
+    assert!(up.address().is_some());
+    let owned = twofold.json(&with(&["status"]));
+    up.terminate();
+    let log = std::fs::read_to_string(twofold.path("up.log")).unwrap();
+    let problem = status["bundle_problem"].as_str().unwrap();
+    assert!(problem.contains("was trained for definition"), "{status}");
+    assert!(log.contains(problem), "what the service says: {problem}: {log}");
+    assert_eq!((&listed["digest"], &listed["active"]), (&bundle.as_str().into(), &true.into()));
+    assert_eq!(
+        (listed["problem"].as_str(), owned["bundle_problem"].as_str()),
+        (Some(problem), Some(problem))
+    );
+    for command in [&["status"][..], &["models", "list"]] {
+        let output = twofold.output(&with(command));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains(problem), "{command:?}: {text}");
+    }
+}
+
 /// Puts a bundle into the registry past every check, and makes it the active one.
 fn smuggle(twofold: &Twofold, dir: &Path) -> String {
     let digest = dir.file_name().unwrap().to_str().unwrap().to_owned();

@@ -158,6 +158,93 @@ fn a_pointer_that_is_torn_is_mended_by_publishing() {
 }
 
 #[test]
+fn a_pointer_to_no_bundle_is_told_with_the_list() {
+    let (twofold, bundle) = trained();
+    let active = twofold.path("twofold-data/models/active.json");
+    let other = format!("{}{}", if bundle.starts_with('0') { '1' } else { '0' }, &bundle[1..]);
+    let text = std::fs::read_to_string(&active).unwrap().replace(&bundle, &other);
+    std::fs::write(&active, text).unwrap();
+    let output = twofold.output(&with(&["models", "list", "--json"]));
+    let listed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(65), "{listed}");
+    assert_eq!(
+        (&listed["active"], listed["bundles"][0]["active"].as_bool()),
+        (&other.as_str().into(), Some(false))
+    );
+    let said = ["active.json", &other, "not in the registry", &bundle, "models publish"];
+    for said in said {
+        assert!(listed["problem"].as_str().unwrap().contains(said), "{said}: {listed}");
+    }
+    fails_with_65(&twofold, &["models", "list"], &said);
+    let status = twofold.json(&with(&["status"]));
+    assert!(status["bundle_problem"].as_str().unwrap().contains("not in the registry"), "{status}");
+    twofold.json(&with(&["models", "publish", &bundle]));
+    let listed = twofold.json(&with(&["models", "list"]));
+    assert_eq!((&listed["active"], &listed["problem"]), (&bundle.as_str().into(), &Value::Null));
+}
+
+#[test]
+fn a_service_warns_at_its_start_of_what_is_missing() {
+    let (twofold, bundle) = trained();
+    let mut logs = 0;
+    let mut told = |missing: &Path, expected: &[&str]| {
+        let aside = twofold.path("aside");
+        std::fs::rename(missing, &aside).unwrap();
+        logs += 1;
+        let log = format!("{logs}.log");
+        let mut up = twofold.start_logged(&with(&["up", "--listen", "127.0.0.1:0"]), &log);
+        assert!(up.address().is_some());
+        up.terminate();
+        std::fs::rename(&aside, missing).unwrap();
+        let log = std::fs::read_to_string(twofold.path(&log)).unwrap();
+        let path = missing.to_str().unwrap().rsplit("twofold-data").next().unwrap();
+        let warnings: Vec<&str> =
+            log.lines().filter(|line| line.contains("WARN") && line.contains(path)).collect();
+        assert_eq!(warnings.len(), 1, "once: {log}");
+        for expected in expected {
+            assert!(warnings[0].contains(expected), "{expected}: {log}");
+        }
+    };
+    told(
+        &twofold.path("twofold-data/models/active.json"),
+        &["the registry has bundles", "twofold models publish"],
+    );
+    let indexes = twofold.path("twofold-data/indexes");
+    let latest = std::fs::read(indexes.join("latest.json")).unwrap();
+    let latest: Value = serde_json::from_slice(&latest).unwrap();
+    told(
+        &indexes.join(latest["digest"].as_str().unwrap()).join("indexes.bin"),
+        &["latest.json names", "twofold backfill"],
+    );
+    assert_eq!(twofold.json(&with(&["models", "list"]))["active"], *bundle, "all is back");
+}
+
+#[tokio::test]
+async fn indexes_that_are_put_back_are_served() {
+    let (twofold, _) = trained();
+    let (indexes, aside) = (twofold.path("twofold-data/indexes"), twofold.path("aside"));
+    let latest = std::fs::read(indexes.join("latest.json")).unwrap();
+    let latest: Value = serde_json::from_slice(&latest).unwrap();
+    let file = indexes.join(latest["digest"].as_str().unwrap()).join("indexes.bin");
+    std::fs::rename(&file, &aside).unwrap();
+    let mut up = twofold.start(&with(&["up", "--listen", "127.0.0.1:0"]));
+    let address = up.address().unwrap();
+    let mut client = RecommenderClient::connect(format!("http://{address}")).await.unwrap();
+    let request = v1::RecommendRequest { visitor_id: "v1".to_owned(), ..Default::default() };
+    let error = client.recommend(request.clone()).await.unwrap_err();
+    assert!(error.message().contains("twofold backfill"), "{error}");
+    std::fs::rename(&aside, &file).unwrap();
+    let served = async {
+        while client.recommend(request.clone()).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let served = tokio::time::timeout(std::time::Duration::from_secs(30), served).await;
+    assert!(served.is_ok(), "never");
+    up.terminate();
+}
+
+#[test]
 fn a_pipe_in_a_files_place_is_not_waited_for() {
     let (twofold, _) = trained();
     let path = twofold.path("twofold-data/models/active.json");

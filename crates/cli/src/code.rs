@@ -75,7 +75,7 @@ fn own(cause: Cause<'_>) -> Option<Code> {
         || matches!(cause.downcast_ref(), Some(online_store::Error::Damaged { .. }))
         || cause.downcast_ref().is_some_and(embedded::Error::is_damage)
         || cause.is::<fold::Error>()
-        || matches!(cause.downcast_ref(), Some(models::registry::Error::Pointer { .. }))
+        || is_bad_registry(cause)
         || is_bad_index(cause);
     is_bad.then_some(Code::Data)
 }
@@ -98,6 +98,11 @@ fn is_bad_batch(cause: Cause<'_>) -> bool {
                 | StepBack { .. }
         )
     )
+}
+
+fn is_bad_registry(cause: Cause<'_>) -> bool {
+    use models::registry::Error::{Gone, Pointer};
+    matches!(cause.downcast_ref(), Some(Gone { .. } | Pointer { .. }))
 }
 
 fn is_bad_index(cause: Cause<'_>) -> bool {

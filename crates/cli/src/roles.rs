@@ -179,6 +179,8 @@ pub(crate) struct OnDisk {
     pub(crate) registry: Registry,
     pub(crate) model: String,
     seen_indexes: Option<String>,
+    /// Digest of indexes that are named and not there, once that was told.
+    missed_indexes: Option<String>,
     seen_bundle: Option<(u64, String)>,
 }
 
@@ -190,6 +192,7 @@ impl OnDisk {
             registry: Registry::at(settings.data.join("models")),
             model: settings.service.model.clone(),
             seen_indexes: None,
+            missed_indexes: None,
             seen_bundle: None,
         })
     }
@@ -204,10 +207,13 @@ impl OnDisk {
         if let Some(latest) = self.indexes.latest()?
             && self.seen_indexes.as_ref() != Some(&latest.digest)
         {
-            if let Some(indexes) = self.indexes.load(&latest.digest)? {
-                tables.install_indexes(indexes);
+            match self.indexes.load(&latest.digest)? {
+                Some(indexes) => {
+                    tables.install_indexes(indexes);
+                    self.seen_indexes = Some(latest.digest);
+                }
+                None => self.miss_indexes(latest.digest),
             }
-            self.seen_indexes = Some(latest.digest);
         }
         let active = self.registry.active()?;
         if let Some(digest) = active.digest() {
@@ -230,6 +236,31 @@ impl OnDisk {
                 }
                 installed?;
             }
+        }
+        Ok(())
+    }
+
+    /// Tells once that they are not there; they are looked for again, for they may be put back.
+    fn miss_indexes(&mut self, digest: String) {
+        if self.missed_indexes.as_ref() != Some(&digest) {
+            let path = self.indexes.file(&digest).display().to_string();
+            tracing::warn!(
+                path,
+                "latest.json names candidate indexes that are missing: run `twofold backfill`, or put them back"
+            );
+            self.missed_indexes = Some(digest);
+        }
+    }
+
+    /// Warns of a registry that has bundles and does not say which one serves. Only at the start: whoever
+    /// publishes the first bundle writes the pointer after it.
+    pub(crate) fn warn_of_lost_pointer(&self) -> anyhow::Result<()> {
+        if let Some(path) = self.registry.lost_pointer()? {
+            tracing::warn!(
+                path = %path.display(),
+                "the registry has bundles, but the file that says which one is active is missing: publish \
+                 one of them (`twofold models publish DIGEST`, see `twofold models list`)"
+            );
         }
         Ok(())
     }

@@ -3,12 +3,17 @@
 //!
 //! A crate of its own because batch reads the records that the service writes, and neither may know
 //! the other. It holds generated code and nothing else: no conversion, no default, no rule. Feature
-//! `grpc` adds clients and servers. Start with `proto/twofold/v1/recommend.proto`.
+//! `grpc` adds clients and servers, and the codec of these. Start with `proto/twofold/v1/recommend.proto`.
+
+#[cfg(feature = "grpc")]
+pub mod codec;
 
 /// Package `twofold.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/twofold.v1.rs"));
+    #[cfg(feature = "grpc")]
+    include!(concat!(env!("OUT_DIR"), "/servers/twofold.v1.rs"));
 }
 
 /// The compiled `FileDescriptorSet` of `proto/`, for gRPC reflection.

@@ -177,3 +177,22 @@ fn an_unknown_digest_names_what_there_is() {
         assert!(matches!(&error, Error::Unknown { known, .. } if *known == [a.clone()]), "{error}");
     }
 }
+
+#[test]
+fn a_pointer_that_is_gone_or_names_no_bundle_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let registry = Registry::at(root.path());
+    let (first, expected) = draft(1);
+    assert_eq!(registry.lost_pointer().unwrap(), None, "there is nothing to point to");
+    let a = registry.publish(&first, &expected, 10).unwrap();
+    let b = registry.publish(&draft(2).0, &expected, 20).unwrap();
+    assert_eq!(registry.lost_pointer().unwrap(), None);
+    fs::remove_dir_all(registry.dir(&b)).unwrap();
+    let error = registry.load_active(&expected).unwrap_err();
+    assert!(matches!(&error, Error::Gone { digest, .. } if *digest == b), "{error}");
+    for said in ["active.json", &a, &b] {
+        assert!(error.to_string().contains(said), "{said}: {error}");
+    }
+    fs::remove_file(root.path().join("active.json")).unwrap();
+    assert_eq!(registry.lost_pointer().unwrap(), Some(root.path().join("active.json")));
+}

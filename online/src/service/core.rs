@@ -1,6 +1,5 @@
 //! The core: from a checked request to an answer, without gRPC.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use candidate_pipeline::{Pipeline, Run, Selection, SideEffect, Verdict, run_side_effects};
@@ -13,7 +12,9 @@ use runtime::entropy::Entropy;
 use tokio::time::Instant;
 use wire::v1;
 
+use super::attribute::Attributes;
 use super::catch_up::Waits;
+use super::context;
 use super::cursor::{self, Cursor, Signer};
 use super::lanes::LaneReader;
 use super::metrics::Metrics;
@@ -46,7 +47,7 @@ pub(super) struct Core {
     pub(super) topics: HashMap<String, Topic>,
     pub(super) item_table: ItemTable,
     /// Features of items that may be filtered by, in the item table.
-    pub(super) attributes: BTreeMap<String, (usize, usize)>,
+    pub(super) attributes: Attributes,
     pub(super) tables: Tables,
     /// What of the lanes is waited for.
     pub(super) waits: Waits,
@@ -79,8 +80,7 @@ impl Core {
         deadline: Instant,
         trace: Trace,
     ) -> Result<v1::RecommendResponse, Refusal> {
-        let attribute = |name: &str| self.attributes.contains_key(name);
-        let k = validate::recommend(&request, &self.settings, attribute, &self.topics)?;
+        let k = validate::recommend(&request, &self.settings, &self.attributes, &self.topics)?;
         self.ready()?;
         let (query, mut degradations) = self.query(request, k)?;
         let run = self.pipeline.run(query, deadline).await;
@@ -142,6 +142,9 @@ impl Core {
             }
             earlier_pages = pinned.items;
         }
+        if let Some((kind, cause)) = context::missing(&request, &snapshot) {
+            degraded("context", kind, cause);
+        }
         let reads = self.visitor_lanes.lanes().enumerate();
         let visitor = Visitor {
             reads: reads
@@ -184,7 +187,7 @@ impl Core {
         degradations: Vec<Degraded>,
     ) -> v1::RecommendResponse {
         let query = &run.query;
-        let name = self.attributes.get("name").copied();
+        let name = self.attributes.get("name").map(|name| name.at);
         let items =
             run.selection.selected.iter().zip(1..).map(|(item, position)| v1::RecommendedItem {
                 item_id: query.id(item).to_string(),

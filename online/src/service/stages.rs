@@ -1,13 +1,13 @@
 //! Which stages there are, out of definitions and settings.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use candidate_pipeline::{Filter, Hydrator, Pipeline, Source};
-use definitions::{Definitions, Lane, Operation};
+use definitions::{Definitions, Lane};
 
 use super::Error;
+use super::attribute;
 use super::catalogue::Catalogue;
 use super::filters::{Attributes, Excluded, Seen, Stock};
 use super::fuser::RankFuser;
@@ -43,32 +43,19 @@ pub(super) fn sources(
     Ok(model.sources.clone().into())
 }
 
-/// What is known of an item as one last value, by name: lane and feature in the item table.
-pub(super) fn attributes(item_lanes: &[Arc<Lane>]) -> BTreeMap<String, (usize, usize)> {
-    let mut attributes = BTreeMap::new();
-    for (lane_at, lane) in item_lanes.iter().enumerate() {
-        for (at, feature) in lane.features.iter().enumerate() {
-            if matches!(feature.operation, Operation::Last { .. }) {
-                attributes.entry(feature.name.clone()).or_insert((lane_at, at));
-            }
-        }
-    }
-    attributes
-}
-
 /// The topic that says what the stock is, if the definitions have one.
 pub(super) fn catalogue_topic<'a>(
     item_lanes: &'a [Arc<Lane>],
-    attributes: &BTreeMap<String, (usize, usize)>,
+    attributes: &attribute::Attributes,
 ) -> Option<&'a str> {
-    attributes.get(STOCK).map(|(lane, _)| item_lanes[*lane].source.topic.as_str())
+    attributes.get(STOCK).map(|stock| item_lanes[stock.at.0].source.topic.as_str())
 }
 
 /// The pipeline of `Recommend`.
 pub(super) fn pipeline(
     settings: &Settings,
     sources: &[String],
-    attributes: &BTreeMap<String, (usize, usize)>,
+    attributes: &attribute::Attributes,
     visitor_lanes: &Arc<LaneReader>,
     catalogue: Option<&Arc<Catalogue>>,
     updater: Option<&updater::Handle>,
@@ -91,9 +78,9 @@ pub(super) fn pipeline(
     let mut filters: Vec<Arc<dyn Filter<Query, Candidate>>> = Vec::new();
     if settings.filters {
         filters.push(Arc::new(Excluded));
-        filters.push(Arc::new(Attributes { features: attributes.clone() }));
-        if let Some((at, catalogue)) = attributes.get(STOCK).zip(catalogue) {
-            filters.push(Arc::new(Stock { at: *at, catalogue: Arc::clone(catalogue) }));
+        filters.push(Arc::new(Attributes { known: attributes.clone() }));
+        if let Some((stock, catalogue)) = attributes.get(STOCK).zip(catalogue) {
+            filters.push(Arc::new(Stock { at: stock.at, catalogue: Arc::clone(catalogue) }));
         }
         filters.push(Arc::new(Seen { keep_surfaces: settings.keep_seen_surfaces.clone() }));
     }

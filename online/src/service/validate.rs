@@ -5,6 +5,7 @@ use event_log::Topic;
 use hashbrown::HashMap;
 use wire::v1;
 
+use super::attribute::{Attribute, Attributes};
 use super::clip::quoted;
 use super::settings::Settings;
 use super::status::{Refusal, Violation};
@@ -47,6 +48,16 @@ impl Violations {
         self.text(field, id, ID_BYTES_MAX);
     }
 
+    /// Identifiers of things that there are: none of them is empty.
+    pub(super) fn ids<'a>(&mut self, field: &str, ids: impl IntoIterator<Item = &'a String>) {
+        for (place, id) in (1..).zip(ids) {
+            if id.is_empty() {
+                self.add(field, format!("entry {place} is empty: send an id or leave it out"));
+            }
+            self.id(field, id);
+        }
+    }
+
     fn text(&mut self, field: &str, text: &str, bytes_max: usize) {
         if text.len() > bytes_max {
             self.add(field, format!("{} bytes, the limit is {bytes_max}: shorten it", text.len()));
@@ -73,12 +84,12 @@ impl Violations {
 
 /// Checks a request and returns the number of items wanted.
 ///
-/// `attributes` says whether an item attribute exists; `topics` are those whose positions can be
+/// `attributes` are those of items; `topics` are those whose positions can be
 /// waited for.
 pub(super) fn recommend(
     request: &v1::RecommendRequest,
     settings: &Settings,
-    attributes: impl Fn(&str) -> bool,
+    attributes: &Attributes,
     topics: &HashMap<String, Topic>,
 ) -> Result<usize, Refusal> {
     if request.as_of_us.is_some() && !settings.evaluation {
@@ -106,8 +117,8 @@ pub(super) fn recommend(
         ("context_item_ids", &request.context_item_ids),
         ("exclude_item_ids", &request.exclude_item_ids),
     ];
-    for (field, id) in lists.iter().flat_map(|(f, ids)| ids.iter().map(move |id| (f, id))) {
-        wrong.id(field, id);
+    for (field, ids) in lists {
+        wrong.ids(field, ids);
     }
     let maps = [
         ("context", &request.context),
@@ -118,8 +129,8 @@ pub(super) fn recommend(
         wrong.text(field, key, TEXT_BYTES_MAX);
         wrong.text(field, value, VALUE_BYTES_MAX);
     }
-    for name in request.filter.keys().filter(|name| !attributes(name)) {
-        wrong.add("filter", format!("{} is no attribute of items: remove it", quoted(name)));
+    for (name, value) in &request.filter {
+        filter(name, value, attributes.get(name), &mut wrong);
     }
     if request.k > settings.k_max {
         wrong.add("k", format!("{} is above {}: ask for less", request.k, settings.k_max));
@@ -128,6 +139,18 @@ pub(super) fn recommend(
     wrong.into_result()?;
     let k = if request.k == 0 { K_DEFAULT.min(settings.k_max) } else { request.k };
     Ok(k as usize)
+}
+
+/// An attribute that items have, and a value that it may have.
+fn filter(name: &str, value: &str, attribute: Option<&Attribute>, wrong: &mut Violations) {
+    let Some(attribute) = attribute else {
+        wrong.add("filter", format!("{} is no attribute of items: remove it", quoted(name)));
+        return;
+    };
+    if attribute.value(value).is_none() {
+        let (expected, found) = (attribute.expected(), quoted(value));
+        wrong.add("filter", format!("{}: expected {expected}, found {found}", quoted(name)));
+    }
 }
 
 /// Positions must name a known topic and the log that is behind it now.
@@ -162,7 +185,9 @@ mod tests {
     fn check(request: &v1::RecommendRequest) -> Result<usize, Refusal> {
         let topic = Topic { log: LogId([1; 16]), partitions: 4 };
         let topics = [("clickstream".to_owned(), topic)].into_iter().collect();
-        recommend(request, &Settings::default(), |name| name == "category", &topics)
+        let attributes = [("category", Attribute::text()), ("stock", Attribute::int())];
+        let attributes = attributes.map(|(name, attribute)| (name.to_owned(), attribute)).into();
+        recommend(request, &Settings::default(), &attributes, &topics)
     }
 
     fn valid() -> v1::RecommendRequest {
@@ -221,6 +246,24 @@ mod tests {
             ]
         );
         assert!(violations[2].description.contains("500"), "{:?}", violations[2]);
+    }
+
+    #[test]
+    fn a_filter_asks_for_values_that_the_attribute_may_have() {
+        let filter = |value: &str| v1::RecommendRequest {
+            filter: [("stock".to_owned(), value.to_owned())].into(),
+            ..valid()
+        };
+        assert_eq!(check(&filter("7")), Ok(20));
+        for value in ["abc", "", "7.5"] {
+            let Err(Refusal::Invalid(violations)) = check(&filter(value)) else {
+                panic!("{value}")
+            };
+            let said = violations[0].to_string();
+            let expected =
+                format!("filter: `stock`: expected an int64, such as `42`, found `{value}`");
+            assert_eq!(said, expected);
+        }
     }
 
     #[test]

@@ -56,6 +56,43 @@ async fn similar_items_are_found_around_the_context() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_surface_is_a_label_that_any_name_will_do_for() {
+    let world = World::start(Setup::default()).await;
+    let home = world.recommend(ask("ann")).await.unwrap();
+    let request = v1::RecommendRequest { surface: "nope".to_owned(), ..ask("ann") };
+    let other = world.recommend(request).await.unwrap();
+    assert_eq!((&other.items, causes(&other)), (&home.items, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_the_context_it_was_asked_for_says_so() {
+    let world = World::start(Setup::default()).await;
+    let request = |surface: &str, context: &[&str]| v1::RecommendRequest {
+        surface: surface.to_owned(),
+        context_item_ids: context.iter().map(ToString::to_string).collect(),
+        ..ask("nobody")
+    };
+    let none = "context: the surface is `similar`, and there are no context items";
+    let unknown = "context: the candidate indexes know none of the context items";
+    for (surface, context, expected) in [
+        ("similar", &[][..], Some(none)),
+        ("similar", &["sofa9", "sofa8"], Some(unknown)),
+        ("item", &["sofa9"], Some(unknown)),
+        ("similar", &["sofa9", "hat3"], None),
+        ("home", &[], None),
+    ] {
+        let response = world.recommend(request(surface, context)).await.unwrap();
+        let expected: Vec<&str> = expected.into_iter().collect();
+        assert_eq!(causes(&response), expected, "{surface} {context:?}");
+        assert!(!response.items.is_empty());
+    }
+    let counts = world.handle.metrics.snapshot().degradations;
+    assert_eq!((counts[none], counts[unknown]), (1, 2), "{counts:?}");
+    let stages = world.handle.metrics.degraded_stages();
+    assert!(stages.contains(&("context".to_owned(), "unknown", 2)), "{stages:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn scores_that_are_no_numbers_come_last() {
     let setup = Setup { scoring: Some(Scoring::HalfNan), ..Setup::default() };
     let world = World::start(setup).await;

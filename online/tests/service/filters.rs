@@ -83,6 +83,24 @@ async fn requests_exclude_items_and_ask_for_attributes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attribute_is_compared_in_its_own_type() {
+    let world = World::start(stocked()).await;
+    let filtered = |name: &str, value: &str| v1::RecommendRequest {
+        filter: [(name.to_owned(), value.to_owned())].into(),
+        ..ask("ann")
+    };
+    let one = world.recommend(filtered("stock", "01")).await.unwrap();
+    let mut found = ids(&one);
+    found.sort_unstable();
+    assert_eq!(found, ["hat1", "hat2", "hat4", "shoe1", "shoe2", "shoe3"]);
+    let error = world.recommend(filtered("stock", "abc")).await.unwrap_err();
+    assert_eq!(error.code(), tonic::Code::InvalidArgument, "{error}");
+    for part in ["`stock`", "int64", "`abc`"] {
+        assert!(error.message().contains(part), "{part}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_short_answer_says_which_filters_left_how_much_out() {
     let world = World::start(stocked()).await;
     let left_out = |response: &v1::RecommendResponse| -> Vec<(String, u32)> {

@@ -77,6 +77,26 @@ async fn a_refusal_fits_into_trailers_whatever_was_sent() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_id_is_no_item_and_no_key() {
+    let world = World::start(Setup::default()).await;
+    let ids = || vec!["hat1".to_owned(), String::new()];
+    let requests = [
+        ("context_item_ids", v1::RecommendRequest { context_item_ids: ids(), ..ask("ann") }),
+        ("exclude_item_ids", v1::RecommendRequest { exclude_item_ids: ids(), ..ask("ann") }),
+    ];
+    for (field, request) in requests {
+        let error = world.recommend(request).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+        assert!(error.message().contains(&format!("{field}: entry 2 is empty")), "{error}");
+    }
+    let entity = "visitor".to_owned();
+    let request = v1::GetFeaturesRequest { entity, keys: ids(), ..Default::default() };
+    let error = world.features(request).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+    assert!(error.message().contains("keys: entry 2 is empty"), "{error}");
+}
+
 /// Neither of them may be answered; both say why.
 async fn refused(world: &World, why: &str) {
     world.wait_for(ServingStatus::NotServing).await;

@@ -1,10 +1,13 @@
 //! `twofold models`: the registry of bundles.
 
+mod list;
+
 use std::path::Path;
 
 use anyhow::Context as _;
 use definitions::Definitions;
 use models::{Expectation, Registry};
+use online::service::Loaded;
 use runtime::exit::{Code, With};
 
 use super::Context;
@@ -15,32 +18,8 @@ pub(super) fn run(context: &Context, command: ModelsCommand) -> anyhow::Result<(
     let output = context.output;
     match command {
         ModelsCommand::List => {
-            let entries = registry.list()?;
-            let json: Vec<_> = entries
-                .iter()
-                .map(|entry| {
-                    let problem = entry.manifest.as_ref().err();
-                    let manifest = entry.manifest.as_ref().ok();
-                    serde_json::json!({
-                        "digest": entry.digest,
-                        "active": entry.active,
-                        "created_at_us": manifest.map(|manifest| manifest.created_at_us),
-                        "metrics": manifest.map(|manifest| &manifest.metrics),
-                        "problem": problem,
-                    })
-                })
-                .collect();
-            output.result(&serde_json::json!({ "bundles": json }), || {
-                let line = |entry: &models::registry::Entry| {
-                    let mark = if entry.active { "*" } else { " " };
-                    let problem = entry.manifest.as_ref().err().map_or("", String::as_str);
-                    format!("{mark} {} {problem}", entry.digest)
-                };
-                match entries.is_empty() {
-                    true => "no bundles: run `twofold train`".to_owned(),
-                    false => entries.iter().map(line).collect::<Vec<_>>().join("\n"),
-                }
-            })
+            let listed = list::read(&registry, &*context.definitions()?, &context.settings)?;
+            output.outcome(&listed.outcome()?)
         }
         ModelsCommand::Publish { bundle } => {
             let expected = expectation(&*context.definitions()?, &context.settings.service.model)?;
@@ -61,6 +40,12 @@ pub(super) fn run(context: &Context, command: ModelsCommand) -> anyhow::Result<(
 fn active(output: crate::output::Output, digest: anyhow::Result<String>) -> anyhow::Result<()> {
     let digest = digest.exit(Code::Data)?;
     output.result(&serde_json::json!({ "active": &digest }), || format!("active bundle: {digest}"))
+}
+
+/// Why a bundle's directory cannot be served with these definitions, if it cannot: what the service would say.
+pub(crate) fn problem(definitions: &Definitions, model: &str, directory: &Path) -> Option<String> {
+    let opened = Loaded::open(definitions, &definitions.lanes(), model, directory);
+    opened.err().map(|refused| refused.to_string())
 }
 
 /// What a bundle must have been trained on to meet these definitions.

@@ -50,7 +50,7 @@ async fn serve(
     let of_metrics = metrics::bind(&context.settings.metrics).await?;
     let tables = Tables::default();
     let mut disk = OnDisk::new(&context.settings, definitions)?;
-    if let Err(error) = disk.refresh(&tables, None) {
+    if let Err(error) = disk.warn_of_lost_pointer().and_then(|()| disk.refresh(&tables, None)) {
         tracing::error!(%error, "starting without what the disk should have");
     }
     let plan = Plan {

@@ -1,14 +1,14 @@
 //! `twofold status`: positions, watermarks, lag, ledgers; what is in the registry.
 
-use std::path::Path;
-
-use models::Registry;
+use ::models::Registry;
+use definitions::Definitions;
 use online::updater::{self, LaneStatus};
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, models};
 use crate::data::Data;
 use crate::output::Outcome;
+use crate::settings::Settings;
 
 /// What `status --json` prints.
 #[derive(Serialize)]
@@ -21,7 +21,7 @@ pub(crate) struct Status {
     other_lanes: Vec<String>,
     /// Digest of the active bundle.
     bundle: Option<String>,
-    /// Why it cannot be served, if it cannot.
+    /// Why it cannot be served with these definitions, if it cannot.
     bundle_problem: Option<String>,
     /// Bundles in the registry.
     bundles: usize,
@@ -30,7 +30,7 @@ pub(crate) struct Status {
 pub(crate) async fn run(
     context: &Context,
     data: &Data,
-    definitions: &definitions::Definitions,
+    definitions: &Definitions,
     digest: bool,
 ) -> anyhow::Result<Outcome> {
     let status = read(context, data, definitions, digest).await?;
@@ -41,7 +41,7 @@ pub(crate) async fn run(
 pub(crate) async fn read(
     context: &Context,
     data: &Data,
-    definitions: &definitions::Definitions,
+    definitions: &Definitions,
     digest: bool,
 ) -> anyhow::Result<Status> {
     let lanes = definitions.lanes();
@@ -57,7 +57,7 @@ pub(crate) async fn read(
         };
         topics.push((source.topic.clone(), records));
     }
-    let registry = registry(&context.settings.data)?;
+    let registry = registry(&context.settings, definitions)?;
     Ok(Status {
         lanes: rows,
         topics,
@@ -74,15 +74,13 @@ struct OfRegistry {
     bundles: usize,
 }
 
-fn registry(data: &Path) -> anyhow::Result<OfRegistry> {
-    let registry = Registry::at(data.join("models"));
+fn registry(settings: &Settings, definitions: &Definitions) -> anyhow::Result<OfRegistry> {
+    let registry = Registry::at(settings.data.join("models"));
     let active = registry.active()?.digest().map(str::to_owned);
-    let listed = registry.list()?;
-    let problem = active.as_ref().and_then(|active| {
-        match listed.iter().find(|entry| entry.digest == *active) {
-            Some(entry) => entry.manifest.as_ref().err().cloned(),
-            None => Some("it is not in the registry".to_owned()),
-        }
+    let listed = registry.digests()?;
+    let problem = active.as_ref().and_then(|active| match listed.contains(active) {
+        true => models::problem(definitions, &settings.service.model, &registry.dir(active)),
+        false => Some(registry.gone(active).to_string()),
     });
     Ok(OfRegistry { active, problem, bundles: listed.len() })
 }
@@ -120,7 +118,7 @@ fn text(status: &Status) -> String {
     lines.push(match (&status.bundle, &status.bundle_problem) {
         (Some(digest), None) => format!("active bundle: {digest}"),
         (Some(digest), Some(problem)) => {
-            format!("active bundle: {digest}, which cannot be served: {problem}: `twofold train`")
+            format!("active bundle: {digest}, which cannot be served: {problem}")
         }
         (None, _) if status.bundles > 0 => format!(
             "no active bundle of {}: see `twofold models list`, `twofold models publish`",

@@ -1,14 +1,12 @@
-use std::collections::BTreeMap;
-
 use candidate_pipeline::{Cause, Filter, OnFailure};
-use fold::Value;
 
+use crate::service::attribute;
 use crate::service::query::{Candidate, Query};
 
-/// Keeps items whose attributes equal those of the request; an unknown attribute is not equal.
+/// Keeps items whose attributes equal those of the request, each in its own type; an unknown attribute is not equal.
 pub(in crate::service) struct Attributes {
-    /// Lane and feature in the item table, by name.
-    pub(in crate::service) features: BTreeMap<String, (usize, usize)>,
+    /// Attributes by name.
+    pub(in crate::service) known: attribute::Attributes,
 }
 
 impl Filter<Query, Candidate> for Attributes {
@@ -27,17 +25,14 @@ impl Filter<Query, Candidate> for Attributes {
     fn filter(&self, query: &Query, candidates: &[Candidate]) -> Result<Vec<bool>, Cause> {
         let mut wanted = Vec::with_capacity(query.request.filter.len());
         for (name, value) in &query.request.filter {
-            let at =
-                self.features.get(name).ok_or_else(|| Cause(format!("no attribute {name}")))?;
-            wanted.push((*at, value.as_str()));
+            let known = self.known.get(name);
+            let attribute = known.ok_or_else(|| Cause(format!("no attribute {name}")))?;
+            let value = attribute.value(value);
+            let value = value.ok_or_else(|| Cause(format!("no value of attribute {name}")))?;
+            wanted.push((attribute.at, value));
         }
         let equal = |candidate: &Candidate| {
-            wanted.iter().all(|(at, wanted)| match query.item_value(candidate, *at) {
-                Some(Value::Text(value)) => **value == **wanted,
-                Some(Value::Int(value)) => value.to_string() == **wanted,
-                Some(Value::Bool(value)) => value.to_string() == **wanted,
-                _ => false,
-            })
+            wanted.iter().all(|(at, wanted)| query.item_value(candidate, *at) == Some(wanted))
         };
         Ok(candidates.iter().map(equal).collect())
     }

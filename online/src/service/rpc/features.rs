@@ -71,7 +71,7 @@ fn check(core: &Core, request: &v1::GetFeaturesRequest) -> Result<Vec<usize>, Re
     if request.keys.is_empty() || request.keys.len() > KEYS_MAX {
         wrong.add("keys", format!("{} keys: send 1 to {KEYS_MAX}", request.keys.len()));
     }
-    request.keys.iter().take(KEYS_MAX).for_each(|key| wrong.id("keys", key));
+    wrong.ids("keys", request.keys.iter().take(KEYS_MAX));
     if request.features.len() > FEATURES_MAX {
         wrong.add("features", format!("more than {FEATURES_MAX}: send fewer"));
     }
