@@ -76,7 +76,9 @@ fn a_log_that_has_lost_what_was_archived_is_not_gone_on_with() {
     twofold.json(&with(&["status"]));
     // A journal whose end is gone is what a torn write leaves, but for what the archive knows, and the database,
     // if it is not an older copy.
-    std::fs::remove_file(db.join("synced")).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    drop(embedded::Database::open(empty.path()).unwrap());
+    std::fs::copy(empty.path().join("db/synced"), db.join("synced")).unwrap();
     let journal = files(&db, "jnl");
     let journal = journal.iter().max_by_key(|path| path.metadata().unwrap().len()).unwrap();
     let file = std::fs::File::options().write(true).open(journal).unwrap();
@@ -95,11 +97,28 @@ fn a_database_without_its_files_is_named_and_not_made_anew() {
     whole.json(&["import", "taobao", file.to_str().unwrap()]);
     whole.json(&["update", "--drain"]);
     type Damage = (fn(&Path), &'static [&'static str]);
-    let damages: [Damage; 6] = [
+    let damages: [Damage; 11] = [
         (|db| std::fs::write(db.join("0.jnl"), "").unwrap(), &["0.jnl lacks a batch", "restore"]),
         (|db| std::fs::remove_file(db.join("0.jnl")).unwrap(), &["no journal", "restore"]),
         (|db| std::fs::remove_file(db.join("version")).unwrap(), &["version", "restore"]),
         (|db| std::fs::write(db.join("version"), "").unwrap(), &["version", "restore"]),
+        (|db| std::fs::write(db.join("version"), b"FJL\x02").unwrap(), &["version", "restore"]),
+        (
+            |db| std::fs::remove_file(db.join("synced")).unwrap(),
+            &["db/synced is not there", "restore"],
+        ),
+        (
+            |db| std::fs::remove_file(db.join("keyspaces.txt")).unwrap(),
+            &["db/keyspaces.txt is not there", "restore"],
+        ),
+        (
+            |db| std::fs::remove_dir_all(db.join("keyspaces/5")).unwrap(),
+            &["db/keyspaces/5 is no directory, or not there", "restore"],
+        ),
+        (
+            |db| std::fs::remove_file(db.join("keyspaces/5/current")).unwrap(),
+            &["db/keyspaces/5/current is not there", "restore"],
+        ),
         (
             |db| {
                 std::fs::remove_file(db.join("0.jnl")).unwrap();
@@ -116,6 +135,7 @@ fn a_database_without_its_files_is_named_and_not_made_anew() {
             let (code, stderr) = twofold.fails(command);
             assert_eq!(code, 65, "{number}: {stderr}");
             assert!(!stderr.contains("panicked") && !stderr.contains("Error"), "{stderr}");
+            assert!(!stderr.contains("fjall"), "{stderr}");
             for expected in expected {
                 assert!(stderr.contains(expected), "{number}: {expected}: {stderr}");
             }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, FILES};
 
+/// What the library's version file says: format 3, the only one that was ever written.
+const VERSION: &[u8] = b"FJL\x03";
+
 /// Refuses a path that is there and is no directory.
 pub(crate) fn is_directory(directory: &Path) -> Result<(), Error> {
     match std::fs::metadata(directory) {
@@ -32,7 +35,11 @@ pub(crate) fn check(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     if !files.is_dir() {
         return Err(wrong(&files, "is no directory"));
     }
-    is_file(&files.join("version"))?;
+    let version = files.join("version");
+    is_file(&version)?;
+    if std::fs::read(&version).map_err(|error| Error::io(&version, error))? != VERSION {
+        return Err(wrong(&version, "names no format that this version of twofold knows"));
+    }
     let journals = journals(directory, &files)?;
     journals.iter().try_for_each(|(_, path)| is_file(path))?;
     match journals.is_empty() {
@@ -96,7 +103,18 @@ mod tests {
         let gone = refused(|db| fs::remove_file(db.join("version")).unwrap());
         assert!(gone.contains("db/version is not there; it is damaged"), "{gone}");
         let empty = refused(|db| fs::write(db.join("version"), "").unwrap());
-        assert!(empty.contains("db/version names no format; it is damaged"), "{empty}");
+        assert!(
+            empty.contains(
+                "db/version names no format that this version of twofold knows; it is damaged"
+            ),
+            "{empty}"
+        );
+        // Formats of the library before, and one that is to come.
+        for last in [1, 2, 4, 7, 0x83] {
+            let other =
+                refused(|db| fs::write(db.join("version"), [b'F', b'J', b'L', last]).unwrap());
+            assert!(other.contains("db/version names no format that"), "{last}: {other}");
+        }
         let gone = refused(|db| fs::remove_file(db.join("0.jnl")).unwrap());
         assert!(gone.contains("db has no journal"), "{gone}");
         let directory = refused(|db| {
@@ -128,7 +146,7 @@ mod tests {
         let gone = refused(|db| fs::remove_file(db.join(current)).unwrap());
         assert!(gone.contains("db/keyspaces/0/current is not there"), "{gone}");
         let none = refused(|db| fs::remove_dir_all(db.join("keyspaces")).unwrap());
-        assert!(none.contains("db/keyspaces/0 is no directory"), "{none}");
+        assert!(none.contains("db/keyspaces/0 is no directory, or not there"), "{none}");
         let other = refused(|db| fs::create_dir(db.join("keyspaces/x")).unwrap());
         assert!(other.contains("db/keyspaces/x is no keyspace"), "{other}");
         let flipped = refused(|db| {

@@ -26,8 +26,8 @@ const SEQNO_SLACK: u64 = 1 << 20;
 pub(crate) struct Whole {
     /// Number of the last batch that has one, and of the journal that it lies in.
     last: Option<(u64, u64)>,
-    /// What was synced, if it is said.
-    synced: Option<Note>,
+    /// What was synced.
+    synced: Note,
     /// Where the whole batches end.
     end: (PathBuf, u64),
     /// Where, in a journal, whole batches end and something else follows.
@@ -41,7 +41,7 @@ pub(crate) struct Whole {
 pub(crate) fn check(
     directory: &Path,
     journals: &[(u64, PathBuf)],
-    synced: Option<Note>,
+    synced: Note,
 ) -> Result<Whole, Error> {
     let damaged = |place: Place<'_>, what| damaged(directory, place, what);
     let (first, last) = (&journals[0], &journals[journals.len() - 1]);
@@ -79,13 +79,11 @@ pub(crate) fn check(
             return Err(damaged((path, 0), LOST));
         }
     }
-    let lacks = synced.is_some_and(|synced| match order.number {
+    let lacks = match order.number {
         Some(last) => last < synced.number,
-        // Of a version that gave them no numbers: what was synced before them is in tables, or is not.
-        None if before.is_some() => false,
         // The journal that had it is gone, if all of it is in tables.
         None => synced.journal.is_some_and(|journal| first.0 <= journal),
-    });
+    };
     let end = torn.last().copied().or(end).expect("there is a journal");
     if lacks {
         return Err(damaged(end, LOST));
@@ -112,14 +110,14 @@ impl Whole {
     /// # Errors
     /// [`Error::Journal`] when that is not all of it.
     pub(crate) fn note(&self, directory: &Path, number: u64) -> Result<Note, Error> {
-        if self.synced.is_some_and(|synced| number < synced.number) {
+        if number < self.synced.number {
             return Err(damaged(directory, (&self.end.0, self.end.1), LOST));
         }
         let journal = self.last.filter(|(last, _)| *last == number).map(|(_, journal)| journal);
         Ok(Note { number, journal })
     }
 
-    /// Says, and if the library might refuse it, cuts off what is no whole batch.
+    /// Says, and cuts off, what is no whole batch: the library might refuse it.
     ///
     /// # Errors
     /// When the system refuses.
@@ -130,9 +128,7 @@ impl Whole {
                 at = end,
                 "its end is no whole write and is cut off: what was on its way when the machine stopped"
             );
-            if self.synced.is_some() {
-                cut(path, *end).map_err(|error| Error::io(path, error))?;
-            }
+            cut(path, *end).map_err(|error| Error::io(path, error))?;
         }
         Ok(())
     }

@@ -24,23 +24,26 @@
 //!   is missing up to the last one that was synced (`db/synced`; after a power failure this file may say less
 //!   than is true, so damage in the last seconds before one can look like its trace).
 //! - The manifests are compared with their checksums, which the library does not do.
-//! - Tables are not read as a whole: each block has a checksum, and a damaged one is an error when it is read. The
-//!   library reads some when it opens them; if one of those is damaged, all that may be gone is manifests that are
-//!   not in use any more.
+//! - Every keyspace that was ever written to (`db/keyspaces.txt`) must have its directory and its manifest, and
+//!   every table that a manifest names must be there, with its end.
+//! - Tables are not read as a whole: each block has a checksum, and a damaged one is an error when it is read, by
+//!   then with the table's name. The library reads some when it opens them; if one of those is damaged, all that may
+//!   be gone is manifests that are not in use any more.
 //!
-//! Not found are the oldest journal, or its first batches, that somebody removed exactly, as the library does
-//! when all of it is in tables; a keyspace directory that somebody removed; and an older state of the whole `db`
-//! (the event log finds that for itself). A sequence number that is wrong and keeps its order is not found
-//! either, and does no harm. A database without `db/synced`, being older than that file, is cut off at what is no
-//! batch, with a warning, as the library does it.
+//! Not missed are `db/lock`, which is empty, and empty directories for tables. Not found are the oldest of several
+//! journals, or its first batches, that somebody removed exactly, as the library does when all of it is in tables;
+//! and an older state of the whole `db` (the event log finds that for itself). A sequence number that is wrong and
+//! keeps its order is not found either, and does no harm.
 //!
 //! Start with [`Database::open_with`].
 
+mod container;
 pub mod crash;
 mod error;
 mod files;
 mod group_sync;
 mod journal;
+mod keyspaces;
 mod manifests;
 mod opening;
 mod owner;
@@ -50,12 +53,13 @@ mod synced;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fjall::{Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
 pub use crate::error::Error;
 use crate::group_sync::GroupSync;
+use crate::keyspaces::Keyspaces;
 use crate::owner::Ownership;
 pub use crate::role::Role;
 use crate::role::Roles;
@@ -126,6 +130,7 @@ struct Shared {
     memtable_bytes: Option<u64>,
     /// Carries the batches' stamps.
     stamps: Keyspace,
+    keyspaces: Keyspaces,
     /// Held while a batch gets its number and its place in the journal.
     order: Mutex<()>,
     group: GroupSync,
@@ -135,6 +140,8 @@ struct Shared {
     roles: Roles,
     crash: Option<crash::Armed>,
     poisoned: AtomicBool,
+    /// The table that is damaged, if the library met one and it was found.
+    damaged: OnceLock<Option<PathBuf>>,
     _ownership: Ownership,
 }
 
@@ -194,11 +201,13 @@ impl Database {
         if !path.try_exists().map_err(io)? {
             opening::create(directory, &path)?;
         }
-        let whole = opening::check(directory, &path)?;
-        let failed = |source| Error::database(directory, source);
+        let (whole, noted) = opening::check(directory, &path)?;
+        let failed = |source| opening::failed(directory, source);
         let inner = opening::open(&path).map_err(failed)?;
+        let keyspaces = Keyspaces::new(directory, &path, noted);
         let stamps = inner.keyspace(stamp::KEYSPACE, || stamp::options(options.memtable_bytes));
         let stamps = stamps.map_err(failed)?;
+        keyspaces.note(&stamps)?;
         // Opening synced the journal.
         let note = whole.note(directory, stamp::last(&stamps).map_err(failed)?)?;
         let noted = match options.sync {
@@ -214,6 +223,7 @@ impl Database {
                 sync: options.sync,
                 memtable_bytes: options.memtable_bytes,
                 stamps,
+                keyspaces,
                 order: Mutex::new(()),
                 group: GroupSync::after(note.number),
                 noted,
@@ -221,12 +231,14 @@ impl Database {
                 roles: Roles::default(),
                 crash: options.crash_at.map(crash::Armed::new),
                 poisoned: AtomicBool::new(false),
+                damaged: OnceLock::new(),
                 _ownership: ownership,
             }),
         })
     }
 
-    /// The library's handle, for the two adapters.
+    /// The library's handle, for the two adapters. Keyspaces are opened with [`Database::keyspace`] only, which
+    /// notes them.
     #[must_use]
     pub fn inner(&self) -> &fjall::Database {
         &self.shared.inner
@@ -257,13 +269,12 @@ impl Database {
     /// # Errors
     /// When the database cannot do it.
     pub fn keyspace(&self, name: &str) -> Result<Keyspace, Error> {
-        self.shared
-            .inner
-            .keyspace(name, || {
-                let bytes = self.shared.memtable_bytes.unwrap_or(MEMTABLE_BYTES);
-                KeyspaceCreateOptions::default().max_memtable_size(bytes)
-            })
-            .map_err(|source| self.failed(source))
+        let Shared { inner, keyspaces, memtable_bytes, .. } = &*self.shared;
+        let bytes = memtable_bytes.unwrap_or(MEMTABLE_BYTES);
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(bytes);
+        let keyspace = inner.keyspace(name, options).map_err(|source| self.failed(source))?;
+        keyspaces.note(&keyspace)?;
+        Ok(keyspace)
     }
 
     /// An empty batch, to be filled and given to [`Database::write`].
@@ -325,7 +336,14 @@ impl Database {
         if matches!(source, fjall::Error::Poisoned) {
             self.shared.poisoned.store(true, Ordering::Relaxed);
         }
-        Error::database(&self.shared.directory, source)
+        let Shared { directory, damaged, .. } = &*self.shared;
+        match opening::may_be_a_table(&source) {
+            // All of them are read for it, once.
+            true => opening::named(directory, source, || {
+                damaged.get_or_init(|| manifests::damaged_table(directory)).clone()
+            }),
+            false => Error::database(directory, source),
+        }
     }
 }
 

@@ -52,18 +52,20 @@ pub(crate) struct Synced {
     file: File,
 }
 
-/// What the file of a database says, if there is one.
+/// What the file of a database says.
 ///
 /// # Errors
-/// When it is not what was written; when the system refuses.
-pub(crate) fn read(directory: &Path, files: &Path) -> Result<Option<Note>, Error> {
+/// When it is not there, or not what was written; when the system refuses.
+pub(crate) fn read(directory: &Path, files: &Path) -> Result<Note, Error> {
     let path = files.join(FILE);
     let text = match std::fs::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(Error::files(directory, &path, "is not there"));
+        }
         text => text.map_err(|error| Error::io(&path, error))?,
     };
     match parse(&text).filter(|note| text == line(*note)) {
-        Some(note) => Ok(Some(note)),
+        Some(note) => Ok(note),
         None => Err(Error::files(directory, &path, "is not what was written")),
     }
 }
@@ -74,6 +76,17 @@ fn parse(line: &[u8]) -> Option<Note> {
 }
 
 impl Synced {
+    /// For a database that is being created.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn create(files: &Path, note: Note) -> Result<(), Error> {
+        let path = files.join(FILE);
+        let written = File::create(&path)
+            .and_then(|mut file| file.write_all(&line(note)).and_then(|()| file.sync_all()));
+        written.map_err(|error| Error::io(&path, error))
+    }
+
     /// Of a database that is synced as far as `note` says.
     ///
     /// # Errors
@@ -81,12 +94,6 @@ impl Synced {
     pub(crate) fn open(files: &Path, note: Note) -> Result<Self, Error> {
         let path = files.join(FILE);
         let io = |error| Error::io(&path, error);
-        if !path.try_exists().map_err(io)? {
-            let unfinished = files.join("synced.new");
-            let mut file = File::create(&unfinished).map_err(io)?;
-            file.write_all(&line(note)).and_then(|()| file.sync_all()).map_err(io)?;
-            std::fs::rename(&unfinished, &path).map_err(io)?;
-        }
         let file = File::options().write(true).open(&path).map_err(io)?;
         let synced = Self { path: path.clone(), file };
         synced.note(note);
@@ -116,15 +123,17 @@ mod tests {
     #[test]
     fn what_is_noted_is_read_and_a_flipped_bit_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(read(root.path(), root.path()).unwrap(), None);
+        let error = read(root.path(), root.path()).unwrap_err();
+        assert!(error.is_damage() && error.to_string().contains("synced is not there"), "{error}");
         let notes = [(7, None), (u64::MAX, Some(u64::MAX - 1)), (12_345, Some(0))];
         let notes = notes.map(|(number, journal)| Note { number, journal });
+        Synced::create(root.path(), notes[2]).unwrap();
         let synced = Synced::open(root.path(), notes[0]).unwrap();
-        assert_eq!(read(root.path(), root.path()).unwrap(), Some(notes[0]));
+        assert_eq!(read(root.path(), root.path()).unwrap(), notes[0]);
         synced.note(notes[1]);
-        assert_eq!(read(root.path(), root.path()).unwrap(), Some(notes[1]));
+        assert_eq!(read(root.path(), root.path()).unwrap(), notes[1]);
         Synced::open(root.path(), notes[2]).unwrap();
-        assert_eq!(read(root.path(), root.path()).unwrap(), Some(notes[2]));
+        assert_eq!(read(root.path(), root.path()).unwrap(), notes[2]);
         let path = root.path().join(FILE);
         let whole = std::fs::read(&path).unwrap();
         for bit in 0..whole.len() * 8 {

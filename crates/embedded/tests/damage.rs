@@ -5,6 +5,8 @@
 
 #[path = "damage/flips.rs"]
 mod flips;
+#[path = "damage/missing.rs"]
+mod missing;
 #[path = "damage/sample.rs"]
 mod sample;
 #[path = "damage/speed.rs"]

@@ -21,6 +21,13 @@ async fn filled(directory: &Path, records: usize) {
     append(&log, records).await;
 }
 
+/// The database's own note says the same as the log's, and first: now it says what that of an empty one does.
+fn forget_synced(directory: &Path) {
+    let empty = tempfile::tempdir().unwrap();
+    drop(Database::open(empty.path()).unwrap());
+    fs::copy(empty.path().join("db/synced"), directory.join("db/synced")).unwrap();
+}
+
 fn refused(directory: &Path) -> Option<String> {
     let database = Database::open(directory).unwrap();
     match Embedded::open(&database, settings()) {
@@ -39,15 +46,14 @@ async fn a_journal_that_was_cut_short_is_refused_until_what_is_gone_is_given_up(
     assert_eq!(refused(directory.path()), None, "it is whole");
     let journal = directory.path().join("db/0.jnl");
     let file = fs::File::options().write(true).open(&journal).unwrap();
-    // The database's own note says the same, and first.
-    fs::remove_file(directory.path().join("db/synced")).unwrap();
+    forget_synced(directory.path());
     // The topic is in what is left, some records are not.
     file.set_len(4_000).unwrap();
     for _ in 0..2 {
         let error = refused(directory.path()).expect("cut short");
         assert!(error.contains("topic t partition 0 ends at 0, not at"), "{error}");
     }
-    fs::remove_file(directory.path().join("db/synced")).unwrap();
+    forget_synced(directory.path());
     file.set_len(0).unwrap();
     let error = refused(directory.path()).expect("empty");
     assert!(error.contains("topic t is not there") && error.contains("log-ends.txt"), "{error}");
@@ -64,7 +70,7 @@ async fn an_older_copy_or_another_database_is_refused() {
     fs::copy(ours.path().join("db/0.jnl"), copy.join("0.jnl")).unwrap();
     append(&open(ours.path(), Options::default()), 10).await;
     fs::copy(copy.join("0.jnl"), ours.path().join("db/0.jnl")).unwrap();
-    fs::remove_file(ours.path().join("db/synced")).unwrap();
+    forget_synced(ours.path());
     let error = refused(ours.path()).expect("older");
     assert!(error.contains("ends at"), "{error}");
     fs::remove_dir_all(ours.path().join("db")).unwrap();
