@@ -4,6 +4,8 @@ use documented::Documented;
 use runtime::settings::Invalid;
 use serde::{Deserialize, Serialize};
 
+const PACE_MS_MAX: u64 = 10_000;
+
 /// The updater's bounds. Every one has a name, so that nothing it holds can grow unseen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
@@ -12,7 +14,7 @@ pub struct Settings {
     pub batch_records: usize,
     /// How long after a micro-batch the next one of its partition begins at the earliest, in milliseconds,
     /// unless it was full: what comes one by one shares commits, whose cost would crowd out what they wait
-    /// for. After a pause as long an event is taken at once. 0: at once, always.
+    /// for. After a pause as long an event is taken at once. 0: at once, always; at most 10 s.
     pub pace_ms: u64,
     /// How long one poll of the log waits for a record, in milliseconds.
     pub poll_wait_ms: u64,
@@ -99,6 +101,10 @@ impl Settings {
                 return Err(invalid(key, "is 0", "give at least 1"));
             }
         }
+        if self.pace_ms > PACE_MS_MAX {
+            let remedy = "give at most 10000: what comes between is not seen for as long";
+            return Err(invalid("pace_ms", "is longer than 10 s", remedy));
+        }
         if self.backoff_ms_max < self.backoff_ms_min {
             let remedy = "give at least `updater.backoff_ms_min`";
             return Err(invalid("backoff_ms_max", "is shorter than the first pause", remedy));
@@ -162,6 +168,8 @@ mod tests {
         assert_eq!(Settings::default().check(), Ok(()));
         let zero = Settings { read_keys: 0, ..Settings::default() };
         assert_eq!(zero.check().unwrap_err().key, "updater.read_keys");
+        let slow = Settings { pace_ms: u64::MAX, ..Settings::default() };
+        assert_eq!(slow.check().unwrap_err().key, "updater.pace_ms");
         let swapped = Settings { backoff_ms_min: 9, backoff_ms_max: 8, ..Settings::default() };
         assert_eq!(swapped.check().unwrap_err().key, "updater.backoff_ms_max");
         let unseen = Settings { retry_limit_ms: 60_000, ..Settings::default() };

@@ -45,8 +45,8 @@ fn what_comes_one_by_one_shares_commits() {
 
 #[test]
 fn full_batches_do_not_wait() {
-    let slow = Settings { pace_ms: 60_000, batch_records: 1, ..settings() };
+    let slow = Settings { pace_ms: 10_000, batch_records: 1, ..settings() };
     let (counters, took) = followed(slow, 20);
     assert_eq!(counters.batches, 20);
-    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(took < Duration::from_secs(100), "{took:?}");
 }

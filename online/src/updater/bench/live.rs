@@ -17,8 +17,8 @@ use crate::updater::{Error, Handle, Parts, Settings, Updater};
 const APPEND_RECORDS: usize = 1000;
 /// Appends that may be under way: a log that lets records wait for others is not to be waited for.
 const APPENDS_AT_ONCE: usize = 4;
-/// Appends that may be under way, or acknowledged and not visible yet: enough for the updater to be busy all the time, and
-/// few enough that the log does not run away from it.
+/// Appends that may be under way, or acknowledged and not visible yet: enough for the updater to be busy all
+/// the time, and few enough that the log does not run away from it.
 const APPENDS_AHEAD: usize = 40;
 /// How long after an append its events may become visible.
 pub(super) const VISIBLE_MAX: Duration = Duration::from_secs(30);
