@@ -41,6 +41,20 @@ fn fails_with_65(twofold: &Twofold, command: &[&str], expected: &[&str]) {
 }
 
 #[test]
+fn a_database_that_is_gone_as_a_whole_is_not_made_anew() {
+    let twofold = Twofold::new();
+    let train = twofold.file("train.txt", &crate::night::sessions(0..1, false));
+    twofold.json(&["import", "yoochoose", train.to_str().unwrap()]);
+    std::fs::remove_dir_all(twofold.path("twofold-data/db")).unwrap();
+    for command in [&["status"][..], &["update", "--drain"], &["status"]] {
+        let (code, stderr) = twofold.fails(command);
+        assert_eq!(code, 65, "{stderr}");
+        assert!(stderr.contains("`db` is not there"), "{stderr}");
+        assert!(!twofold.path("twofold-data/db").exists(), "{command:?}");
+    }
+}
+
+#[test]
 fn an_archive_that_lacks_its_last_file_is_not_taken_for_a_shorter_one() {
     let (twofold, _) = trained();
     let archived = files(&twofold.path("twofold-data/archive/clickstream"), "parquet");

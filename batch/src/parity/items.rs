@@ -71,9 +71,9 @@ pub(super) async fn compare(
         watch: Arc::clone(&job.watch),
     };
     let (values, found) = engine.values(lane, scan, &spine, Vec::new()).await?;
-    let place = item_lane(job, lane);
     for (response, candidate, row) in wanted {
         let (greatest, replayed) = &values[row];
+        let place = place(job, lane, response, candidate.item_features.len());
         match candidate.item_features.get(place) {
             Some(served) => {
                 report.row(
@@ -126,7 +126,23 @@ pub(super) fn seen(
     found.then_some(seen)
 }
 
-/// The lane's place among the item lanes, which is its row's place in a candidate.
+/// The place of a lane's row among the `rows` of a candidate: the lane's among those that the response has read,
+/// which may have been of other definitions.
+fn place(job: &Job, lane: &Lane, response: &Response, rows: usize) -> usize {
+    let mut read: Vec<&[u8]> = Vec::new();
+    for lane in response.served.item_table_reads.iter().map(|read| read.lane.as_slice()) {
+        if !read.contains(&lane) {
+            read.push(lane);
+        }
+    }
+    match read.iter().position(|read| *read == lane.id.0) {
+        Some(place) if read.len() == rows => place,
+        // Of an item that the table did not know there is no row, and a lane without a partition names none.
+        _ => item_lane(job, lane),
+    }
+}
+
+/// The lane's place among the item lanes of these definitions.
 fn item_lane(job: &Job, lane: &Lane) -> usize {
     let mut items = job.lanes.iter().filter(|other| other.entity == lane.entity);
     items.position(|other| other.id == lane.id).expect("the lane is one of the job's")

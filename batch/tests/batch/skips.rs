@@ -8,6 +8,7 @@ use std::sync::Arc;
 use batch::examples::{Towers, as_served};
 use batch::history::History;
 use batch::{Records, parity};
+use definitions::ITEM_ENTITY;
 use fold::{Value, decode_values, encode_values};
 use record::EventTime;
 use wire::v1;
@@ -100,6 +101,36 @@ fn what_cannot_be_compared_is_counted_under_its_reason() {
     seen.borrow_mut().insert("damaged_record".to_owned());
     let missing: Vec<String> = known().difference(&seen.borrow()).cloned().collect();
     assert!(missing.is_empty(), "every reason is made to happen here: {missing:?}");
+}
+
+/// A candidate's rows are those of the item lanes that its response read, whatever lanes there are by now.
+#[test]
+fn rows_of_items_are_told_apart_by_the_lanes_that_were_read() {
+    let world = World::new(13);
+    let first = {
+        let lanes = world.job().lanes;
+        lanes.iter().find(|lane| lane.entity == ITEM_ENTITY).unwrap().id
+    };
+    // Dropped by the definitions since.
+    let mut job = world.job();
+    job.lanes.retain(|lane| lane.id != first);
+    let report = run(parity::run(&engine(), &job)).unwrap();
+    assert_eq!(report.mismatched, 0, "{report:#?}");
+    assert!(report.values > 0 && report.skipped["lane_of_other_definitions"] > 0, "{report:#?}");
+    // Added by them since.
+    world.change(3, |served| {
+        served.item_table_reads.retain(|read| read.lane != first.0);
+        for candidate in &mut served.candidates {
+            if !candidate.item_features.is_empty() {
+                candidate.item_features.remove(0);
+            }
+        }
+        // What it was scored by had the row.
+        served.response.as_mut().unwrap().bundle = "of others".into();
+    });
+    let report = world.parity();
+    assert_eq!(report.mismatched, 0, "{report:#?}");
+    assert_eq!(report.skipped["no_item_table_read"], 1, "{report:#?}");
 }
 
 #[test]

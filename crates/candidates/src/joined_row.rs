@@ -11,6 +11,7 @@ use arrow::array::{
     ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, new_null_array,
 };
 use arrow::datatypes::{DataType, SchemaRef};
+pub use definitions::ITEM_ENTITY;
 use definitions::model::CompiledModel;
 use definitions::{Definitions, Lane};
 use fold::Value;
@@ -19,8 +20,6 @@ use crate::Error;
 use crate::pool::Pool;
 use crate::source::Query;
 
-/// The entity whose features differ from candidate to candidate; all others belong to the visitor.
-pub const ITEM_ENTITY: &str = "item";
 const HOUR_US: i64 = 3_600 * 1_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 

@@ -13,6 +13,11 @@ pub(crate) fn of(error: &anyhow::Error) -> Code {
     causes(error).filter_map(own).next().unwrap_or_else(|| exit::code(error))
 }
 
+/// The table of the embedded database that is damaged, if that is what went wrong.
+pub(crate) fn damaged_table(error: &anyhow::Error) -> Option<std::path::PathBuf> {
+    causes(error).find_map(|cause| cause.downcast_ref::<embedded::Error>()?.damaged_table())
+}
+
 /// Whether a server did not answer that may do so later.
 pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
     causes(error).any(|cause| {

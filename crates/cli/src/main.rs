@@ -47,6 +47,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // Where nobody reads, the code has to do.
             let _ = writeln!(std::io::stderr(), "twofold: {}", exit::message(&error));
+            if let Some(table) = code::damaged_table(&error) {
+                let _ = writeln!(std::io::stderr(), "twofold: damaged is {}", table.display());
+            }
             code::of(&error).into()
         }
     }

@@ -267,6 +267,14 @@ impl Settings {
                 return Err(Invalid::new(key, "is out of range", "give more than 0 and at most 1"));
             }
         }
+        for (key, share) in [
+            ("retriever.validation_share", self.retriever.validation_share),
+            ("ranker.validation_share", self.ranker.validation_share),
+        ] {
+            if !(0.0..=0.5).contains(&share) {
+                return Err(Invalid::new(key, "is out of range", "give 0 to 0.5, such as 0.1"));
+            }
+        }
         let weights = self.ranker.task_weights;
         let is_weight = |weight: &f32| weight.is_finite() && *weight >= 0.0;
         if !weights.iter().all(is_weight) || weights.iter().all(|weight| *weight == 0.0) {

@@ -1,5 +1,8 @@
 //! A group: features of one entity from one source, as written in the file.
 
+/// The entity whose features differ from candidate to candidate; all others belong to the visitor.
+pub const ITEM_ENTITY: &str = "item";
+
 /// Features of one entity from one source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {

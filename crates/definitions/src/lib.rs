@@ -24,7 +24,7 @@ mod suggest;
 pub use decode::{EventBatch, Reason, Rejection};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use example::{Example, ExampleEvent, Expected};
-pub use group::{AggregateSpec, Feature, Group, Window};
+pub use group::{AggregateSpec, Feature, Group, ITEM_ENTITY, Window};
 pub use hash::{FOLD_VERSION, LIBM_VERSION};
 pub use lane::{Columns, Conversion, Lane, LaneExpression, LaneFeature, Operation};
 pub use model::{CANDIDATE_SOURCES, CompiledModel, Model, ModelInput};

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::lane::{self, CompiledGroup};
-use crate::{Definitions, Diagnostics, suggest};
+use crate::{Definitions, Diagnostics, ITEM_ENTITY, suggest};
 use reader::{Document, Report};
 
 /// A definition file: its path (for messages, and `sources/`, `groups/` or `models/` in it says the
@@ -92,6 +92,7 @@ pub fn parse(files: &[File]) -> Result<Definitions, Diagnostics> {
         groups.add(&document, read, report.len() == before);
     }
     check_keys(&groups.found, &groups.places, &report);
+    check_items(&groups.found, &groups.places, &report);
     let broken: BTreeSet<String> =
         groups.found.iter().filter(|(_, g)| g.is_none()).map(|(name, _)| name.clone()).collect();
     let Named { found, places, .. } = groups;
@@ -152,8 +153,7 @@ impl<T> Named<T> {
     }
 }
 
-/// Groups of one source and entity make one lane, and a lane has one key. Nor do two entities have one
-/// key: a misspelt entity would be a lane of its own, which no model's row finds.
+/// Groups of one source and entity make one lane, and a lane has one key.
 fn check_keys(
     groups: &BTreeMap<String, Option<CompiledGroup>>,
     places: &BTreeMap<String, String>,
@@ -172,19 +172,33 @@ fn check_keys(
             Document::new(&places[name], "", report).mistake(1, message, None);
         }
     }
-    let mut entities: BTreeMap<(&str, &str), (&str, &str)> = BTreeMap::new();
-    for (name, compiled) in groups {
-        let Some(CompiledGroup { group, .. }) = compiled else { continue };
-        let (first, entity) =
-            entities.entry((&group.source, &group.entity_column)).or_insert((name, &group.entity));
-        if *entity != group.entity {
-            let message = format!(
-                "`entity` is `{}`, but the group `{first}` with the same `key` of the same source has `{entity}`; \
-                 expected the same",
-                group.entity
-            );
-            let suggestion = suggest::nearest(&group.entity, [*entity]);
-            Document::new(&places[name], "", report).mistake(1, message, suggestion);
-        }
+}
+
+/// The items' features are found by their entity's name, and every other entity's are a visitor's: a slip in that
+/// name would take them away from models, filters and answers without a word.
+fn check_items(
+    groups: &BTreeMap<String, Option<CompiledGroup>>,
+    places: &BTreeMap<String, String>,
+    report: &Report,
+) {
+    let groups = || groups.iter().filter_map(|(name, group)| Some((name, &group.as_ref()?.group)));
+    let of_items: BTreeMap<&str, &str> = groups()
+        .filter(|(_, group)| group.entity == ITEM_ENTITY)
+        .map(|(name, group)| (group.entity_column.as_str(), name.as_str()))
+        .collect();
+    for (name, group) in groups().filter(|(_, group)| group.entity != ITEM_ENTITY) {
+        let meant = suggest::nearest(&group.entity, [ITEM_ENTITY]);
+        let message = match of_items.get(group.entity_column.as_str()) {
+            Some(other) => format!(
+                "`entity` is `{}`, but its `key`, `{}`, is that of the entity `{ITEM_ENTITY}` in the group \
+                 `{other}`; expected `{ITEM_ENTITY}`",
+                group.entity, group.entity_column
+            ),
+            None if meant.is_some() => {
+                format!("`entity` is `{}`; expected `{ITEM_ENTITY}`, or another name", group.entity)
+            }
+            None => continue,
+        };
+        Document::new(&places[name], "", report).mistake(1, message, meant);
     }
 }

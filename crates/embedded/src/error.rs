@@ -2,6 +2,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::{manifests, opening};
+
 /// Why a data directory could not be used. Cheap to clone, because all who wait for one sync get
 /// the same one.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -125,12 +127,29 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The table that the library has met, where it is one that is damaged: reads all of the database's tables,
+    /// so it is for whoever has nothing else to do.
+    #[must_use]
+    pub fn damaged_table(&self) -> Option<PathBuf> {
+        match self {
+            Self::Database { path, cause, .. } if opening::may_be_a_table(cause) => {
+                manifests::damaged_table(path)
+            }
+            _ => None,
+        }
+    }
+}
+
 const DAMAGED: &str = "it is damaged: restore a copy, or use another --data and import again";
 
 fn unwritable(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; a data directory must be readable and writable: change its rights, or use another --data"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free space on its disk, then start again: nothing acknowledged is lost"
         }
         _ => "",
     }

@@ -26,8 +26,8 @@
 //! - The manifests are compared with their checksums, which the library does not do.
 //! - Every keyspace that was ever written to (`db/keyspaces.txt`) must have its directory and its manifest, and
 //!   every table that a manifest names must be there, with its end.
-//! - Tables are not read as a whole: each block has a checksum, and a damaged one is an error when it is read, by
-//!   then with the table's name. The library reads some when it opens them; if one of those is damaged, all that may
+//! - Tables are not read as a whole: each block has a checksum, and a damaged one is an error when it is read, and
+//!   looked for then ([`Error::damaged_table`]). The library reads some when it opens them; if one of those is damaged, all that may
 //!   be gone is manifests that are not in use any more.
 //!
 //! Not missed are `db/lock`, which is empty, and empty directories for tables. Not found are the oldest of several
@@ -53,7 +53,7 @@ mod synced;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use fjall::{Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
@@ -140,8 +140,8 @@ struct Shared {
     roles: Roles,
     crash: Option<crash::Armed>,
     poisoned: AtomicBool,
-    /// The table that is damaged, if the library met one and it was found.
-    damaged: OnceLock<Option<PathBuf>>,
+    /// Whether a damaged table that the library has met was looked for.
+    naming: Once,
     _ownership: Ownership,
 }
 
@@ -231,7 +231,7 @@ impl Database {
                 roles: Roles::default(),
                 crash: options.crash_at.map(crash::Armed::new),
                 poisoned: AtomicBool::new(false),
-                damaged: OnceLock::new(),
+                naming: Once::new(),
                 _ownership: ownership,
             }),
         })
@@ -336,14 +336,19 @@ impl Database {
         if matches!(source, fjall::Error::Poisoned) {
             self.shared.poisoned.store(true, Ordering::Relaxed);
         }
-        let Shared { directory, damaged, .. } = &*self.shared;
-        match opening::may_be_a_table(&source) {
-            // All of them are read for it, once.
-            true => opening::named(directory, source, || {
-                damaged.get_or_init(|| manifests::damaged_table(directory)).clone()
-            }),
-            false => Error::database(directory, source),
+        let directory = &self.shared.directory;
+        if opening::may_be_a_table(&source) {
+            // All of them are read for it, which nobody who is answering somebody can wait for.
+            self.shared.naming.call_once(|| {
+                let directory = directory.clone();
+                std::thread::spawn(move || {
+                    if let Some(table) = manifests::damaged_table(&directory) {
+                        tracing::error!(table = %table.display(), "a table of the database is damaged");
+                    }
+                });
+            });
         }
+        Error::database(directory, source)
     }
 }
 

@@ -45,14 +45,18 @@ pub(crate) fn check(directory: &Path, files: &Path, noted: &Names) -> Result<(),
             return wrong(&keyspace, "is no keyspace");
         };
         let is_noted = number == NAMES || noted.contains_key(&number);
-        if !is_noted && !is_new(&keyspace)? {
-            return wrong(&keyspace, "has something in it and is not in `keyspaces.txt` beside it");
+        if !is_noted {
+            match is_new(&keyspace)? {
+                // Left by a crash, half made or half removed: the library removes it.
+                true => continue,
+                false => {
+                    let what = "has something in it and is not in `keyspaces.txt` beside it";
+                    return wrong(&keyspace, what);
+                }
+            }
         }
         let Some(tables) = tables(directory, &keyspace)? else {
-            match is_noted {
-                true => return wrong(&keyspace.join("current"), "is not there"),
-                false => continue,
-            }
+            return wrong(&keyspace.join("current"), "is not there");
         };
         for Table { path, checksum } in tables {
             let io = |error| Error::io(&path, error);

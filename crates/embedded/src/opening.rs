@@ -86,6 +86,8 @@ pub(crate) fn create(directory: &Path, path: &Path) -> Result<(), Error> {
     drop(database);
     Synced::create(&unfinished, Note { number: 0, journal: None })?;
     keyspaces::write(&unfinished, &Names::new())?;
+    // The library syncs it before there is anything in it.
+    keyspaces::sync(&unfinished.join(keyspaces::FOLDER))?;
     std::fs::rename(&unfinished, path).map_err(io)?;
     keyspaces::sync(directory)
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use record::{AppendTime, LogId, Offset, Partition, Record, Trace};
 
-pub use crate::embedded::{Clock, Embedded, Entropy, Settings};
+pub use crate::embedded::{Clock, Embedded, Entropy, Settings, check_without_database};
 pub use crate::kafka::Kafka;
 pub use crate::membership::{Change, Membership, Share, Sole};
 

@@ -118,7 +118,8 @@ pub(super) fn recommend(
         ("exclude_item_ids", &request.exclude_item_ids),
     ];
     for (field, ids) in lists {
-        wrong.ids(field, ids);
+        // Of more than there may be, the number is a mistake already.
+        wrong.ids(field, ids.iter().take(EXCLUDED_MAX));
     }
     let maps = [
         ("context", &request.context),

@@ -105,6 +105,10 @@ impl Settings {
             let remedy = "give at most 10000: what comes between is not seen for as long";
             return Err(invalid("pace_ms", "is longer than 10 s", remedy));
         }
+        if self.pace_ms >= self.stall_limit_ms {
+            let remedy = "give less than `updater.stall_limit_ms`, or raise that too";
+            return Err(invalid("pace_ms", "is not shorter than what ends every wait", remedy));
+        }
         if self.backoff_ms_max < self.backoff_ms_min {
             let remedy = "give at least `updater.backoff_ms_min`";
             return Err(invalid("backoff_ms_max", "is shorter than the first pause", remedy));
@@ -169,6 +173,9 @@ mod tests {
         let zero = Settings { read_keys: 0, ..Settings::default() };
         assert_eq!(zero.check().unwrap_err().key, "updater.read_keys");
         let slow = Settings { pace_ms: u64::MAX, ..Settings::default() };
+        assert_eq!(slow.check().unwrap_err().key, "updater.pace_ms");
+        let slow = Settings { pace_ms: 9, stall_limit_ms: 9, ..Settings::default() };
+        let slow = Settings { retry_limit_ms: 8, ..slow };
         assert_eq!(slow.check().unwrap_err().key, "updater.pace_ms");
         let swapped = Settings { backoff_ms_min: 9, backoff_ms_max: 8, ..Settings::default() };
         assert_eq!(swapped.check().unwrap_err().key, "updater.backoff_ms_max");

@@ -1,5 +1,6 @@
 //! `twofold import`: data sets into the log.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ use crate::output::{Outcome, Progress};
 const CLICKSTREAM: &str = "clickstream";
 /// More late events than one in so many fail the import.
 const LATE_ONE_IN: u64 = 100;
+/// The most bytes of one file: more than as many events take as are sorted at once.
+const FILE_BYTES_MAX: u64 = 8 << 30;
 /// The most bytes that are imported through the owner of a data directory, all files together: it
 /// sorts them in the memory that it serves from.
 const OWNER_BYTES_MAX: u64 = 1 << 30;
@@ -173,7 +176,16 @@ fn metadata(file: &Path) -> anyhow::Result<std::fs::Metadata> {
 
 fn open(args: &ImportArgs) -> anyhow::Result<Vec<File>> {
     let read = |path: &PathBuf| {
-        let bytes = std::fs::read(path).with_context(|| format!("file {}", path.display()))?;
+        let shown = || format!("file {}", path.display());
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).with_context(shown)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(shown)?;
+        anyhow::ensure!(
+            bytes.len() as u64 <= FILE_BYTES_MAX,
+            "{}: more than {FILE_BYTES_MAX} bytes, which are sorted in memory: split it by time and import \
+             the parts in order",
+            shown()
+        );
         Ok(File { path: path.clone(), bytes })
     };
     args.files.iter().map(read).collect::<anyhow::Result<_>>().exit(Code::Data)

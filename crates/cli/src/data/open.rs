@@ -92,6 +92,7 @@ impl Data {
 fn log_is_there(directory: &Path, archive: &Archive) -> anyhow::Result<()> {
     if !embedded::exists(directory)? {
         archive.check_without_log()?;
+        event_log::check_without_database(directory)?;
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ fn mistakes(path: &str, from: &str, to: &str) -> Vec<String> {
 }
 
 const CLICKS: &str = "sources/clickstream.toml";
+const ATTRIBUTES: &str = "groups/item_attributes.toml";
+const POPULARITY: &str = "groups/item_popularity.toml";
 const ACTIVITY: &str = "groups/user_activity.toml";
 const INTEREST: &str = "groups/user_interest.toml";
 const RANKER: &str = "models/ranker.toml";
@@ -149,10 +151,22 @@ fn each_mistake_is_found_where_it_is() {
             "groups/user_interest.toml:1: `key` is `visitor_id`, but the group `user_activity` of the same source and entity has `item_id`",
         ),
         (
+            ATTRIBUTES,
+            "entity = \"item\"",
+            "entity = \"itm\"",
+            "groups/item_attributes.toml:1: `entity` is `itm`, but its `key`, `item_id`, is that of the entity `item` in the group `item_popularity`; expected `item` (help: did you mean `item`?)",
+        ),
+        (
+            POPULARITY,
+            "entity = \"item\"",
+            "entity = \"product\"",
+            "groups/item_popularity.toml:1: `entity` is `product`, but its `key`, `item_id`, is that of the entity `item` in the group `item_attributes`; expected `item`",
+        ),
+        (
             ACTIVITY,
             "entity = \"visitor\"",
-            "entity = \"visiter\"",
-            "groups/user_interest.toml:1: `entity` is `visitor`, but the group `user_activity` with the same `key` of the same source has `visiter`; expected the same (help: did you mean `visiter`?)",
+            "entity = \"items\"",
+            "groups/user_activity.toml:1: `entity` is `items`; expected `item`, or another name (help: did you mean `item`?)",
         ),
         (
             ACTIVITY,

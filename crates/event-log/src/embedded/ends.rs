@@ -31,6 +31,18 @@ pub(super) struct LastEnds {
     path: Option<PathBuf>,
 }
 
+/// That the whole database is gone, where a directory still says how far its log went.
+///
+/// # Errors
+/// [`Error::Lost`].
+pub fn check_without_database(directory: &Path) -> Result<(), Error> {
+    let path = directory.join(FILE);
+    match path.is_file() {
+        true => Err(Error::Lost { what: "`db` is not there".to_owned(), path }),
+        false => Ok(()),
+    }
+}
+
 impl LastEnds {
     /// Compares a log that was just opened with what it was, and notes what it is.
     ///
