@@ -36,7 +36,7 @@ fn outcome(files: &Files, expected: &Contents) -> Outcome {
         let contents = sample::contents(&database);
         contents.map_err(|error| {
             assert!(error.is_damage(), "{error}");
-            Outcome::Unreadable(error.to_string())
+            Outcome::Unreadable(format!("{error}; {:?}", error.damaged_table()))
         })
     }));
     match opened {
