@@ -66,6 +66,11 @@ impl One {
 
     /// Waits until the end of the log is covered in all partitions that it has.
     async fn covers_the_log(&self, world: &World) {
+        assert!(self.covers(world).await, "the updater is stuck");
+    }
+
+    /// Whether that comes, with all of them its own until then.
+    async fn covers(&self, world: &World) -> bool {
         let mut positions = Vec::new();
         for (lane, partition, _) in self.handle.progress() {
             let lanes = self.handle.lanes().iter();
@@ -73,7 +78,7 @@ impl One {
             let end = world.log.bounds(topic).await.unwrap()[partition.0 as usize].next;
             positions.push((lane, partition, end));
         }
-        assert!(self.handle.wait_for(&positions, PATIENCE).await, "the updater is stuck");
+        self.handle.wait_for(&positions, PATIENCE).await
     }
 }
 
@@ -415,9 +420,15 @@ async fn go_round(seed: u64, faults: Faults, moves: u32) -> updater::Counters {
     }
     for (n, one) in crew.into_iter().enumerate() {
         let ours = (0..PARTITIONS).filter(|p| owner[*p as usize] == n);
-        one.works_on(&all(ours)).await;
-        one.covers_the_log(&world).await;
-        // One that was fenced by a stale owner settles first, and goes on.
+        let shares = all(ours);
+        // One that was fenced by a stale owner, or is to find that out, settles first and goes on.
+        let covering = async {
+            one.works_on(&shares).await;
+            while !one.covers(&world).await {
+                one.works_on(&shares).await;
+            }
+        };
+        timeout(PATIENCE, covering).await.expect("the updater is stuck");
         let handle = one.handle.clone();
         one.end().await.unwrap();
         add(&mut total, handle.counters());
