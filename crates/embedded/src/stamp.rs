@@ -3,6 +3,8 @@
 
 use fjall::{Keyspace, KeyspaceCreateOptions};
 
+use crate::memtables;
+
 /// Where it lies. It is written to be in the journal; an opening reads the last one from here, for no journal may
 /// have it any more.
 pub(crate) const KEYSPACE: &str = "batches";
@@ -11,12 +13,16 @@ pub(crate) const KEY: [u8; 16] = *b"\xfftwofold.batch.1";
 /// Bytes of a stamp.
 pub(crate) const BYTES: usize = 16;
 /// About the most bytes of stamps in memory: a journal is kept until the stamps in it are in a table.
-const MEMTABLE_BYTES: u64 = 1 << 20;
+const MEMTABLE_BYTES: u64 = 768 << 10;
 
-/// How the keyspace is created. `memtable_bytes` is what the others may have in memory.
-pub(crate) fn options(memtable_bytes: Option<u64>) -> KeyspaceCreateOptions {
-    let bytes = memtable_bytes.unwrap_or(MEMTABLE_BYTES).min(MEMTABLE_BYTES);
-    KeyspaceCreateOptions::default().max_memtable_size(bytes)
+/// Bytes of stamps in memory, where the others may have `memtable_bytes`.
+pub(crate) fn memtable_bytes(memtable_bytes: Option<u64>) -> u64 {
+    memtable_bytes.unwrap_or(MEMTABLE_BYTES).min(MEMTABLE_BYTES)
+}
+
+/// How the keyspace is created.
+pub(crate) fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(memtables::NEVER)
 }
 
 /// Number of the last batch; 0: there is none.
