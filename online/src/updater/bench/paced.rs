@@ -6,13 +6,15 @@
 //! the log took until it acknowledged the append, and what came after it, are told apart.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ::runtime::clock::Clock;
+use ::runtime::shutdown::{self, Shutdown};
 use event_log::NewRecord;
 use record::{LaneId, Offset, Partition};
-use runtime::clock::Clock;
-use runtime::shutdown::{self, Shutdown};
-use tokio::sync::watch;
+use tokio::runtime;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::append;
@@ -114,46 +116,54 @@ async fn follow(mut progress: watch::Receiver<Progress>, clock: Clock, over: Shu
     }
 }
 
-/// Appends each tick's events when it ends, without waiting for those before.
+/// Appends each tick's events when it ends, without waiting for those before. A thread of its own keeps the time:
+/// the runtime's timers wait for its tasks, which are what is measured.
 async fn offer(
     parts: &Parts,
     clock: &Clock,
     topic: &str,
     load: Paced,
 ) -> Result<Vec<Offered>, Error> {
-    let count = load.records.len();
-    let each = (load.per_second * TICK.as_secs_f64()).max(1.0);
-    let (mut offered, mut appending) = (Vec::with_capacity(count), JoinSet::new());
-    let mut records = load.records.into_iter();
-    let (start, mut sent) = (clock.monotonic(), 0);
-    let due = |event: usize| start + Duration::from_secs_f64(event as f64 / load.per_second);
-    let mut note = |ended: Result<(usize, Result<Vec<_>, Error>, Duration), JoinError>| {
-        let (first, places, appended) =
-            ended.map_err(|error| Error::Panicked(error.to_string()))?;
-        for ((partition, offset), event) in places?.into_iter().zip(first..) {
-            offered.push(Offered { due: due(event), appended, partition, offset });
-        }
-        Ok::<_, Error>(())
-    };
-    for tick in 1u32.. {
-        let until = count.min((each * f64::from(tick)).round() as usize);
-        let share: Vec<NewRecord> = records.by_ref().take(until - sent).collect();
-        tokio::time::sleep(due(until).saturating_sub(clock.monotonic())).await;
-        let (parts, topic, clock, first) = (parts.clone(), topic.to_owned(), clock.clone(), sent);
-        appending.spawn(async move {
-            let places = append(&parts, &topic, share).await;
-            (first, places, clock.monotonic())
-        });
-        sent = until;
-        while let Some(ended) = appending.try_join_next() {
-            note(ended)?;
-        }
-        while appending.len() >= APPENDS_MAX || sent == count {
-            match appending.join_next().await {
-                Some(ended) => note(ended)?,
-                None => return Ok(offered),
+    let (count, runtime) = (load.records.len(), runtime::Handle::current());
+    let (parts, topic, clock) = (parts.clone(), topic.to_owned(), clock.clone());
+    let offering = move || {
+        let each = (load.per_second * TICK.as_secs_f64()).max(1.0);
+        let (room, mut appending) = (Arc::new(Semaphore::new(APPENDS_MAX)), JoinSet::new());
+        let mut records = load.records.into_iter();
+        let (start, mut sent) = (clock.monotonic(), 0);
+        let due =
+            move |event: usize| start + Duration::from_secs_f64(event as f64 / load.per_second);
+        for tick in 1u32.. {
+            let until = count.min((each * f64::from(tick)).round() as usize);
+            let share: Vec<NewRecord> = records.by_ref().take(until - sent).collect();
+            std::thread::sleep(due(until).saturating_sub(clock.monotonic()));
+            let (parts, topic, clock, first) = (parts.clone(), topic.clone(), clock.clone(), sent);
+            let room = runtime.block_on(Arc::clone(&room).acquire_owned());
+            let append = async move {
+                let _room = room;
+                let places = append(&parts, &topic, share).await?.into_iter().zip(first..);
+                let appended = clock.monotonic();
+                let offered = places.map(|((partition, offset), event)| Offered {
+                    due: due(event),
+                    appended,
+                    partition,
+                    offset,
+                });
+                Ok::<Vec<_>, Error>(offered.collect())
+            };
+            appending.spawn_on(append, &runtime);
+            sent = until;
+            if sent == count {
+                break;
             }
         }
+        appending
+    };
+    let panicked = |error: JoinError| Error::Panicked(error.to_string());
+    let mut appending = tokio::task::spawn_blocking(offering).await.map_err(panicked)?;
+    let mut offered = Vec::with_capacity(count);
+    while let Some(appended) = appending.join_next().await {
+        offered.extend(appended.map_err(panicked)??);
     }
     Ok(offered)
 }
