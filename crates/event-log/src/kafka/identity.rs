@@ -77,7 +77,7 @@ impl Identities {
     }
 
     /// The topic, looked at no longer ago than the settings allow.
-    pub(super) async fn get(&self, name: &str) -> Result<Arc<Known>, Error> {
+    pub(super) async fn get(self: &Arc<Self>, name: &str) -> Result<Arc<Known>, Error> {
         if let Some(known) = self.known(name) {
             self.confirm(&known, Instant::now()).await?;
             return Ok(known);
@@ -100,7 +100,7 @@ impl Identities {
     }
 
     /// The topic as it is now, looked at now.
-    pub(super) async fn now(&self, name: &str) -> Result<Arc<Known>, Error> {
+    pub(super) async fn now(self: &Arc<Self>, name: &str) -> Result<Arc<Known>, Error> {
         let Some(known) = self.known(name) else { return self.get(name).await };
         self.look_again(&known).await?;
         Ok(known)
@@ -117,9 +117,17 @@ impl Identities {
     }
 
     /// Makes sure that the topic was still the same when records came that arrived at `arrived`, give
-    /// or take the age that the settings allow.
-    pub(super) async fn confirm(&self, known: &Known, arrived: Instant) -> Result<(), Error> {
+    /// or take the age that the settings allow. The next look begins at half of that age, beside the caller's
+    /// work: nobody waits for one but where brokers are slower than that.
+    pub(super) async fn confirm(
+        self: &Arc<Self>,
+        known: &Arc<Known>,
+        arrived: Instant,
+    ) -> Result<(), Error> {
         if known.is_confirmed(arrived, self.age_max)? {
+            if !known.is_confirmed(arrived, self.age_max / 2)? {
+                self.look_beside(known);
+            }
             return Ok(());
         }
         let called = Instant::now();
@@ -137,20 +145,24 @@ impl Identities {
     /// Looks in the background if the last look is too old, for who waits and has no records.
     pub(super) fn refresh(self: &Arc<Self>, known: &Arc<Known>) -> Result<(), Error> {
         let pause = self.age_max.max(MISSING_PAUSE);
-        if known.is_confirmed(Instant::now(), pause)? {
-            return Ok(());
+        if !known.is_confirmed(Instant::now(), pause)? {
+            self.look_beside(known);
         }
-        let Ok(looking) = Arc::clone(&known.looking).try_lock_owned() else { return Ok(()) };
+        Ok(())
+    }
+
+    /// Looks in the background, unless somebody looks already.
+    fn look_beside(self: &Arc<Self>, known: &Arc<Known>) {
+        let Ok(looking) = Arc::clone(&known.looking).try_lock_owned() else { return };
         let (this, known) = (Arc::clone(self), Arc::clone(known));
         tokio::spawn(async move {
             if let Err(error) = this.look_again(&known).await {
                 tracing::debug!(topic = known.name, %error, "looking at a topic's identity");
+                // Brokers that do not answer are not asked all the time.
+                tokio::time::sleep(MISSING_PAUSE).await;
             }
-            // Brokers that do not answer are not asked all the time.
-            tokio::time::sleep(MISSING_PAUSE).await;
             drop(looking);
         });
-        Ok(())
     }
 
     async fn look_again(&self, known: &Known) -> Result<(), Error> {
