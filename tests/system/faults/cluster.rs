@@ -12,16 +12,16 @@ const SEED: u64 = 105;
 #[ignore = "needs Apache Kafka and Redis: tests/run starts them"]
 fn a_master_that_fails_over_loses_and_doubles_nothing() {
     let seed = seed(SEED);
-    let (rate, rounds) = dose((1_000, 1), (5_000, 20));
+    let (rate, records) = dose((1_000, 2_000), (10_000, 1_000_000));
     let mut cluster = RedisCluster::start(&redis_server(), 3, 1, Fsync::EverySecond);
     let mut ride = Ride::start(seed, &cluster.url(), rate);
-    (0..rounds).for_each(|_| ride.go_on());
+    ride.reach(records / 2);
     let keys = cluster.nodes()[0].ask("DBSIZE").unwrap();
     assert_ne!(keys, "0", "the first master holds nothing: this does not bite");
     ride.strike(|_, _| cluster.kill_master(0));
     // The old master comes back as a replica.
     cluster.nodes()[0].restart();
-    (0..rounds).for_each(|_| ride.go_on());
+    ride.reach(records);
     let (outcome, said, stood) = ride.end();
     let dose = format!("a Redis Cluster's master fails over, {} ends by itself", said.ends);
     outcome.assert_exact("cluster", seed, &dose, &stood);

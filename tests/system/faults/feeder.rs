@@ -1,7 +1,7 @@
 //! A stream that does not stop for faults.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ const SHARES: usize = 20;
 /// Sends events in a thread of its own until it is stopped.
 pub(super) struct Feeder {
     stop: Arc<AtomicBool>,
+    sent: Arc<AtomicUsize>,
     thread: JoinHandle<Events>,
 }
 
@@ -21,15 +22,24 @@ impl Feeder {
     pub(super) fn start(bootstrap: &str, mut events: Events, per_second: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, producer) = (Arc::clone(&stop), Producer::new(bootstrap));
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&sent);
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::SeqCst) {
-                producer.send(events.make(per_second / SHARES));
+                let share = events.make(per_second / SHARES);
+                count.fetch_add(share.len(), Ordering::SeqCst);
+                producer.send(share);
                 std::thread::sleep(Duration::from_secs(1) / SHARES as u32);
             }
             producer.flush();
             events
         });
-        Self { stop, thread }
+        Self { stop, sent, thread }
+    }
+
+    /// Records that it has sent until now.
+    pub(super) fn sent(&self) -> usize {
+        self.sent.load(Ordering::SeqCst)
     }
 
     /// What it has sent, all of it in the log.

@@ -94,6 +94,14 @@ impl Ride {
         self.until_past(&now);
     }
 
+    /// Waits until the stream has come to so many records, and every partition of every lane past that.
+    pub(super) fn reach(&mut self, records: usize) {
+        while self.feeder.sent() < records {
+            self.go_on();
+        }
+        self.go_on();
+    }
+
     fn positions(&self) -> Vec<u64> {
         let mut now = None;
         until("positions", || {
