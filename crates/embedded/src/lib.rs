@@ -308,17 +308,22 @@ impl Database {
     /// # Errors
     /// When the disk refuses it: from then on the database takes no more writes.
     pub fn write(&self, mut batch: OwnedWriteBatch) -> Result<Ticket, Error> {
-        let Shared { inner, stamps, order, group, .. } = &*self.shared;
-        // The library has a lock of its own around the journal, and nobody else to write to it.
-        let _order = order.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shared { inner, stamps, order, group, memtables, .. } = &*self.shared;
         if batch.is_empty() {
             return Ok(Ticket(group.last()));
         }
+        // Asked only while there is no room: the library says then whether it takes no more writes.
+        let check = || inner.persist(PersistMode::Buffer);
+        memtables.wait_for_room(check).map_err(|source| self.failed(source))?;
+        // The library has a lock of its own around the journal, and nobody else to write to it.
+        let held = order.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp { number: group.last() + 1, seqno_min: inner.seqno() };
         batch.insert(stamps, stamp::KEY, stamp.encode());
         batch.commit().map_err(|source| self.failed(source))?;
-        self.shared.memtables.written();
-        Ok(Ticket(group.written()))
+        let ticket = Ticket(group.written());
+        drop(held);
+        memtables.written();
+        Ok(ticket)
     }
 
     /// Makes a write and all before it durable. Callers at the same time share one sync.

@@ -11,13 +11,23 @@
 //! milliseconds. So the thread has a reference to each of them as well, and it is this one that is dropped last.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use fjall::{AbstractTree as _, Keyspace};
 
-/// Bytes at which the library is to ask for a rotation by itself.
+/// Bytes at which the library is to ask for a rotation by itself. It still rotates when a journal has to go.
 pub(crate) const NEVER: u64 = u64::MAX;
+/// Full memtables of a keyspace that may wait to be written as tables. With two more the library would let
+/// writers sleep, even if nobody is left to write them.
+const SEALED_MAX: usize = 2;
+/// Between two looks, while there are writes.
+const LOOK: Duration = Duration::from_millis(5);
+/// Between two looks, while old memtables wait to be freed.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
+/// Between two looks of a writer that waits for room.
+const WAIT: Duration = Duration::from_millis(1);
 
 /// The thread, and what it looks after. Must be dropped before the database is closed.
 pub(crate) struct Memtables {
@@ -27,8 +37,18 @@ pub(crate) struct Memtables {
 
 #[derive(Default)]
 struct Shared {
-    watched: RwLock<Vec<Watched>>,
-    over: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// A memtable is so full that nothing may be written.
+    crowded: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    watched: Vec<Watched>,
+    /// Something was written since the last look.
+    written: bool,
+    over: bool,
 }
 
 #[derive(Clone)]
@@ -52,33 +72,35 @@ impl Memtables {
 
     /// Looks after a keyspace's memtables too, which are full at `bytes_max` bytes.
     pub(crate) fn add(&self, keyspace: &Keyspace, bytes_max: u64) {
-        let mut watched = self.shared.watched.write().unwrap_or_else(PoisonError::into_inner);
-        if watched.iter().all(|known| known.keyspace.id() != keyspace.id()) {
-            watched.push(Watched { keyspace: keyspace.clone(), bytes_max });
-            drop(watched);
-            self.wake();
-        }
+        self.shared.change(|state| {
+            if state.watched.iter().all(|known| known.keyspace.id() != keyspace.id()) {
+                state.watched.push(Watched { keyspace: keyspace.clone(), bytes_max });
+                state.written = true;
+            }
+        });
     }
 
     /// Something was written.
     pub(crate) fn written(&self) {
-        let watched = self.shared.watched.read().unwrap_or_else(PoisonError::into_inner);
-        if watched.iter().any(Watched::is_full) {
-            self.wake();
-        }
+        self.shared.change(|state| state.written = true);
     }
 
-    fn wake(&self) {
-        if let Some(thread) = &self.thread {
-            thread.thread().unpark();
+    /// Waits while a memtable is a third more than full, because those before it are not yet tables.
+    ///
+    /// # Errors
+    /// What `check` says, which is asked again and again: whether tables are still written.
+    pub(crate) fn wait_for_room<E>(&self, check: impl Fn() -> Result<(), E>) -> Result<(), E> {
+        while self.shared.crowded.load(Ordering::Acquire) {
+            check()?;
+            std::thread::sleep(WAIT);
         }
+        Ok(())
     }
 }
 
 impl Drop for Memtables {
     fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::Release);
-        self.wake();
+        self.shared.change(|state| state.over = true);
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that rotates memtables panicked");
         }
@@ -86,44 +108,85 @@ impl Drop for Memtables {
 }
 
 impl Watched {
-    fn is_full(&self) -> bool {
-        self.keyspace.tree.active_memtable().size() > self.bytes_max
+    fn bytes(&self) -> u64 {
+        self.keyspace.tree.active_memtable().size()
+    }
+
+    fn rotate_if_full(&self) {
+        if self.bytes() > self.bytes_max
+            && self.keyspace.sealed_memtable_count() < SEALED_MAX
+            && let Err(error) = self.keyspace.rotate_memtable()
+        {
+            // Of a database that takes no more writes, which the next one is told.
+            tracing::warn!(%error, "a full memtable is not rotated");
+        }
     }
 }
 
 impl Shared {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let knew = state.written;
+        change(&mut state);
+        if !knew || state.over {
+            self.changed.notify_one();
+        }
+    }
+
     fn run(&self) {
         let mut held = Vec::new();
-        while !self.over.load(Ordering::Acquire) {
-            // Not locked while it waits for the journal: whoever has that asks for it after a write.
-            let watched = self.watched.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while !state.over {
+            state.written = false;
+            let watched = state.watched.clone();
+            // Writers come here while this waits for the journal.
+            drop(state);
             for one in &watched {
-                if one.is_full()
-                    && let Err(error) = one.keyspace.rotate_memtable()
-                {
-                    // Writers are told by the library.
-                    tracing::warn!(%error, "a full memtable is not rotated");
-                }
-                let active = one.keyspace.tree.active_memtable();
-                if !held.iter().any(|known| Arc::ptr_eq(known, &active)) {
-                    held.push(active);
+                for rotate in [false, true] {
+                    if rotate {
+                        one.rotate_if_full();
+                    }
+                    let active = one.keyspace.tree.active_memtable();
+                    if !held.iter().any(|known| Arc::ptr_eq(known, &active)) {
+                        held.push(active);
+                    }
                 }
             }
             // Whoever has the last reference is alone with it: nobody can get another one.
             held.retain(|memtable| Arc::strong_count(memtable) > 1);
-            std::thread::park();
+            let crowded = watched.iter().any(|one| one.bytes() > one.bytes_max / 3 * 4);
+            self.crowded.store(crowded, Ordering::Release);
+            state = self.wait(LOOK, |state| !state.over);
+            state = match crowded || state.written {
+                true => state,
+                false if held.len() > watched.len() => {
+                    drop(state);
+                    self.wait(LOOK_AFTER, |state| !state.over && !state.written)
+                }
+                false => {
+                    let idle = |state: &mut State| !state.over && !state.written;
+                    self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner)
+                }
+            };
         }
+    }
+
+    fn wait(
+        &self,
+        limit: Duration,
+        idle: impl Fn(&State) -> bool,
+    ) -> std::sync::MutexGuard<'_, State> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(state, limit, |state| idle(state));
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Weak;
-    use std::time::Duration;
-
-    use crate::{Database, Options};
-
     use super::*;
+    use crate::{Database, Options};
+    use std::sync::Weak;
 
     fn soon(what: &str, mut is: impl FnMut() -> bool) {
         let came = (0..3_000).any(|_| {
@@ -152,9 +215,27 @@ mod tests {
             }
             seen.retain(|known| known.strong_count() > 0);
             assert!(seen.len() < 100, "{} memtables after {key} writes", seen.len());
-            assert!(keyspace.tree.active_memtable().size() < 20_000_000, "stuck at {key}");
+            let bytes = keyspace.tree.active_memtable().size();
+            assert!(bytes < 20_000_000, "{bytes} bytes in one after {key} writes");
+            assert!(keyspace.sealed_memtable_count() <= SEALED_MAX + 1);
         }
         soon("all are tables but the active one", || keyspace.sealed_memtable_count() == 0);
         assert_eq!(keyspace.len().unwrap(), 60_000);
+    }
+
+    #[test]
+    fn who_waits_for_room_is_told_when_there_will_be_none() {
+        let memtables = Memtables { shared: Arc::default(), thread: None };
+        memtables.wait_for_room(|| Err::<(), _>("not asked")).unwrap();
+        memtables.shared.crowded.store(true, Ordering::Release);
+        assert_eq!(memtables.wait_for_room(|| Err("no more writes")), Err("no more writes"));
+        let asked = std::cell::Cell::new(0);
+        let check = || {
+            asked.set(asked.get() + 1);
+            memtables.shared.crowded.store(asked.get() < 3, Ordering::Release);
+            Ok::<_, ()>(())
+        };
+        memtables.wait_for_room(check).unwrap();
+        assert_eq!(asked.get(), 3);
     }
 }
