@@ -136,7 +136,9 @@ impl Identities {
             return Ok(());
         }
         // Brokers that are away would otherwise keep all who wait, one after the other.
-        known.has_failed_since(called)?;
+        if let Some(reason) = known.failed_since(called) {
+            return Err(Error::Unavailable { reason });
+        }
         let looked = self.look_again(known).await;
         known.note_failure(&looked);
         looked
@@ -151,17 +153,24 @@ impl Identities {
         Ok(())
     }
 
-    /// Looks in the background, unless somebody looks already.
+    /// Looks in the background, unless somebody looks already, or has just found nothing out.
     fn look_beside(self: &Arc<Self>, known: &Arc<Known>) {
+        // Brokers that do not answer are not asked all the time.
+        if Instant::now()
+            .checked_sub(MISSING_PAUSE)
+            .is_some_and(|at| known.failed_since(at).is_some())
+        {
+            return;
+        }
         let Ok(looking) = Arc::clone(&known.looking).try_lock_owned() else { return };
         let (this, known) = (Arc::clone(self), Arc::clone(known));
         tokio::spawn(async move {
-            if let Err(error) = this.look_again(&known).await {
-                tracing::debug!(topic = known.name, %error, "looking at a topic's identity");
-                // Brokers that do not answer are not asked all the time.
-                tokio::time::sleep(MISSING_PAUSE).await;
-            }
+            let looked = this.look_again(&known).await;
+            known.note_failure(&looked);
             drop(looking);
+            if let Err(error) = looked {
+                tracing::debug!(topic = known.name, %error, "looking at a topic's identity");
+            }
         });
     }
 
@@ -233,14 +242,10 @@ impl Known {
         }
     }
 
-    fn has_failed_since(&self, called: Instant) -> Result<(), Error> {
+    /// Why a look that ended at `at` or later found nothing out.
+    fn failed_since(&self, at: Instant) -> Option<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match &seen.failed {
-            Some((at, reason)) if *at >= called => {
-                Err(Error::Unavailable { reason: reason.clone() })
-            }
-            _ => Ok(()),
-        }
+        seen.failed.as_ref().filter(|(ended, _)| *ended >= at).map(|(_, reason)| reason.clone())
     }
 
     fn note_failure(&self, looked: &Result<(), Error>) {
