@@ -126,9 +126,12 @@ async fn offer(
 ) -> Result<Vec<Offered>, Error> {
     let (count, runtime) = (load.records.len(), runtime::Handle::current());
     let (parts, topic, clock) = (parts.clone(), topic.to_owned(), clock.clone());
+    let room = Arc::new(Semaphore::new(APPENDS_MAX));
+    // Whoever does not wait any more, or an append that failed, ends the offering.
+    let ends = Closes(Arc::clone(&room));
     let offering = move || {
         let each = (load.per_second * TICK.as_secs_f64()).max(1.0);
-        let (room, mut appending) = (Arc::new(Semaphore::new(APPENDS_MAX)), JoinSet::new());
+        let mut appending = JoinSet::new();
         let mut records = load.records.into_iter();
         let (start, mut sent) = (clock.monotonic(), 0);
         let due =
@@ -138,10 +141,12 @@ async fn offer(
             let share: Vec<NewRecord> = records.by_ref().take(until - sent).collect();
             std::thread::sleep(due(until).saturating_sub(clock.monotonic()));
             let (parts, topic, clock, first) = (parts.clone(), topic.clone(), clock.clone(), sent);
-            let room = runtime.block_on(Arc::clone(&room).acquire_owned());
+            let Ok(place) = runtime.block_on(Arc::clone(&room).acquire_owned()) else { break };
+            let room = Arc::clone(&room);
             let append = async move {
-                let _room = room;
-                let places = append(&parts, &topic, share).await?.into_iter().zip(first..);
+                let _place = place;
+                let places = append(&parts, &topic, share).await.inspect_err(|_| room.close())?;
+                let places = places.into_iter().zip(first..);
                 let appended = clock.monotonic();
                 let offered = places.map(|((partition, offset), event)| Offered {
                     due: due(event),
@@ -165,7 +170,17 @@ async fn offer(
     while let Some(appended) = appending.join_next().await {
         offered.extend(appended.map_err(panicked)??);
     }
+    drop(ends);
     Ok(offered)
+}
+
+/// Closes a semaphore when it is dropped.
+struct Closes(Arc<Semaphore>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 fn summary(
