@@ -14,6 +14,8 @@ mod groups;
 mod harness;
 #[path = "kafka/identity.rs"]
 mod identity;
+#[path = "kafka/password.rs"]
+mod password;
 #[path = "kafka/raw.rs"]
 mod raw;
 #[path = "kafka/topics.rs"]

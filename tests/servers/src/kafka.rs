@@ -32,10 +32,31 @@ impl Kafka {
     /// When it does not start.
     #[must_use]
     pub fn start(libs: &Path) -> Self {
+        Self::start_with(libs, |_| String::new())
+    }
+
+    /// As [`Kafka::start`]; whoever comes to the second address has to say `user` and `password` (SASL, PLAIN).
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_with_password(libs: &Path, user: &str, password: &str) -> (Self, String) {
+        let secret = format!("127.0.0.1:{}", free_port());
+        let kafka =
+            Self::start_with(libs, |open| password_properties(open, &secret, user, password));
+        (kafka, secret)
+    }
+
+    /// `more` says other properties, from the listeners without a password.
+    fn start_with(libs: &Path, more: impl FnOnce(&Listeners) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (port, controller) = (free_port(), free_port());
         let classpath = libs.join("*").display().to_string();
-        let properties = properties(folder.path(), port, controller);
+        let listeners = Listeners {
+            all: format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
+            advertised: format!("PLAINTEXT://127.0.0.1:{port}"),
+        };
+        let properties = properties(folder.path(), controller, &listeners) + &more(&listeners);
         fs::write(folder.path().join(PROPERTIES), properties).expect("a file in it");
         format(&classpath, folder.path());
         let process = run(&classpath, folder.path());
@@ -97,14 +118,32 @@ const PROPERTIES: &str = "server.properties";
 /// 16 bytes in base64; brokers of different tests never meet.
 const CLUSTER_ID: &str = "dHdvZm9sZC10ZXN0cy0wMQ";
 
-fn properties(folder: &Path, port: u16, controller: u16) -> String {
+struct Listeners {
+    all: String,
+    advertised: String,
+}
+
+/// One more listener; of two lines for one property the later one counts.
+fn password_properties(open: &Listeners, secret: &str, user: &str, password: &str) -> String {
+    let Listeners { all, advertised } = open;
+    let login = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+    format!(
+        "listeners={all},SASL_PLAINTEXT://{secret}\n\
+         advertised.listeners={advertised},SASL_PLAINTEXT://{secret}\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT\n\
+         sasl.enabled.mechanisms=PLAIN\n\
+         listener.name.sasl_plaintext.plain.sasl.jaas.config={login} user_{user}=\"{password}\";\n"
+    )
+}
+
+fn properties(folder: &Path, controller: u16, listeners: &Listeners) -> String {
     let logs = folder.join("logs");
     let lines: [(&str, String); 19] = [
         ("process.roles", "broker,controller".into()),
         ("node.id", "1".into()),
         ("controller.quorum.bootstrap.servers", format!("127.0.0.1:{controller}")),
-        ("listeners", format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}")),
-        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
+        ("listeners", listeners.all.clone()),
+        ("advertised.listeners", listeners.advertised.clone()),
         ("controller.listener.names", "CONTROLLER".into()),
         ("inter.broker.listener.name", "PLAINTEXT".into()),
         ("log.dirs", logs.display().to_string()),

@@ -3,12 +3,13 @@
 mod owned;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::Error;
 
 /// Settings of the Kafka adapter. Everything that waits has a limit here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Brokers to ask first: `HOST:PORT[,HOST:PORT…]`.
     pub bootstrap_servers: String,
@@ -57,6 +58,17 @@ impl Default for TopicSettings {
     fn default() -> Self {
         let week_ms = 7 * 24 * 60 * 60 * 1000;
         Self { replication_factor: 1, min_insync_replicas: 1, retention_ms: Some(week_ms) }
+    }
+}
+
+/// Names the properties without their values: passwords are among them.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("properties", &self.properties.keys())
+            .field("group", &self.group)
+            .finish_non_exhaustive()
     }
 }
 
