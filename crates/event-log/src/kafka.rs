@@ -67,9 +67,10 @@ impl Kafka {
     /// [`Error::BadSetting`] names the setting that cannot be used.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         settings.check()?;
-        let admin = Arc::new(client::admin(&settings)?);
-        let identities = Arc::new(Identities::new(Arc::clone(&admin), &settings));
-        let consumers = Arc::new(Consumers::new(client::consumer(&settings))?);
+        let context = Context::default();
+        let admin = Arc::new(client::admin(&settings, context.clone())?);
+        let consumers = Arc::new(Consumers::new(client::consumer(&settings), context.clone())?);
+        let identities = Arc::new(Identities::new(Arc::clone(&admin), context, &settings));
         let writer = Writer::new(client::producer(&settings), &settings)?;
         Ok(Self { settings, admin, identities, consumers, writer })
     }

@@ -1,11 +1,13 @@
 //! What librdkafka's clients are told, and what they say.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::settings::Settings;
 use crate::{Error, RECORD_BYTES_MAX};
@@ -33,9 +35,24 @@ const HEARTBEATS_PER_SESSION: u32 = 5;
 /// … and how long after each other they are sent at most.
 const HEARTBEAT_MS_MAX: u32 = 3_000;
 
-/// Passes librdkafka's lines on to `tracing`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Context;
+/// Passes librdkafka's lines on to `tracing`, and keeps why its last connection failed: it tries that again by
+/// itself, and a call that waited in vain only says that its time is over.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Context {
+    failed: Arc<Mutex<Option<String>>>,
+}
+
+impl Context {
+    /// Why the last connection failed, in librdkafka's words, unless a call has succeeded since.
+    pub(super) fn failed(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A call has succeeded.
+    pub(super) fn succeeded(&self) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -44,6 +61,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "kafka");
+        // What follows from the errors of all connections explains none.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
     }
 }
 
@@ -61,8 +82,8 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
     }
 }
 
-pub(super) fn admin(settings: &Settings) -> Result<AdminClient<Context>, Error> {
-    create(&common(settings), Context)
+pub(super) fn admin(settings: &Settings, context: Context) -> Result<AdminClient<Context>, Error> {
+    create(&common(settings), context)
 }
 
 /// A member of the group: it takes shares as they come, gives back no more than it has to, and reads

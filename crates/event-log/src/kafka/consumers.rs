@@ -33,6 +33,7 @@ const START_PAUSE: Duration = Duration::from_millis(1);
 /// All consumers of a log; there is always one.
 pub(super) struct Consumers {
     config: ClientConfig,
+    context: Context,
     members: Mutex<Vec<Arc<Member>>>,
 }
 
@@ -62,9 +63,9 @@ pub(super) struct Claim {
 }
 
 impl Consumers {
-    pub(super) fn new(config: ClientConfig) -> Result<Self, Error> {
-        let first = Member::new(&config)?;
-        Ok(Self { config, members: Mutex::new(vec![first]) })
+    pub(super) fn new(config: ClientConfig, context: Context) -> Result<Self, Error> {
+        let first = Member::new(&config, &context)?;
+        Ok(Self { config, context, members: Mutex::new(vec![first]) })
     }
 
     /// A consumer for questions.
@@ -120,7 +121,7 @@ impl Consumers {
             let why = format!("{CONSUMERS_MAX} readers read partition {partition} already");
             return Err(unavailable(topic, "starting to read", why));
         }
-        let member = Member::new(&self.config)?;
+        let member = Member::new(&self.config, &self.context)?;
         member.take(topic, partition);
         members.push(Arc::clone(&member));
         Ok(member)
@@ -128,8 +129,8 @@ impl Consumers {
 }
 
 impl Member {
-    fn new(config: &ClientConfig) -> Result<Arc<Self>, Error> {
-        let consumer: Arc<BaseConsumer<Context>> = Arc::new(create(config, Context)?);
+    fn new(config: &ClientConfig, context: &Context) -> Result<Arc<Self>, Error> {
+        let consumer: Arc<BaseConsumer<Context>> = Arc::new(create(config, context.clone())?);
         let thread = Arc::new(PollingThread::default());
         let (polled, flags) = (Arc::clone(&consumer), Arc::clone(&thread));
         std::thread::Builder::new()

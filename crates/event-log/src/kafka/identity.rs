@@ -13,11 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
+use rdkafka::error::RDKafkaErrorCode;
 use record::LogId;
 use tokio::time::Instant;
 
 use super::client::Context;
-use super::error::{blocking, identity_of};
+use super::error::{blocking, identity_of, unavailable};
 use super::native;
 use super::settings::Settings;
 use crate::{Error, Topic};
@@ -28,6 +29,8 @@ const MISSING_PAUSE: Duration = Duration::from_millis(300);
 /// The topics that this log has seen.
 pub(super) struct Identities {
     admin: Arc<AdminClient<Context>>,
+    /// Of the connections that ask and read.
+    context: Context,
     request_timeout: Duration,
     age_max: Duration,
     /// Looks in a row that have to miss a topic before it is taken for gone. Counted, not timed: a process
@@ -65,9 +68,14 @@ enum Changed {
 }
 
 impl Identities {
-    pub(super) fn new(admin: Arc<AdminClient<Context>>, settings: &Settings) -> Self {
+    pub(super) fn new(
+        admin: Arc<AdminClient<Context>>,
+        context: Context,
+        settings: &Settings,
+    ) -> Self {
         Self {
             admin,
+            context,
             request_timeout: settings.request_timeout(),
             age_max: settings.identity_age_max(),
             missing_looks: missing_looks(settings.missing_limit()),
@@ -206,9 +214,20 @@ impl Identities {
     pub(super) async fn look(&self, name: &str) -> Result<Topic, Error> {
         let (admin, topic) = (Arc::clone(&self.admin), name.to_owned());
         let timeout = self.request_timeout;
+        let context = self.context.clone();
         blocking(name, "asking for its id", move || {
-            let described = native::describe(admin.inner(), &topic, timeout)
-                .map_err(|code| identity_of(&topic, "asking for its id", code))?;
+            const WHAT: &str = "asking for its id";
+            let described = native::describe(admin.inner(), &topic, timeout);
+            if let Err(code) = described
+                && is_no_answer(code)
+            {
+                let failed = context.failed();
+                let failed = failed.map(|why| format!(" (last failed connection: {why})"));
+                let why = format!("{code}{}", failed.unwrap_or_default());
+                return Err(unavailable(&topic, WHAT, why));
+            }
+            context.succeeded();
+            let described = described.map_err(|code| identity_of(&topic, WHAT, code))?;
             let partitions = u32::try_from(described.partitions).unwrap_or(u32::MAX);
             Ok(Topic { log: LogId(described.id), partitions })
         })
@@ -218,6 +237,18 @@ impl Identities {
     fn known(&self, name: &str) -> Option<Arc<Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
+}
+
+/// Whether nobody has answered, rather than with this code.
+fn is_no_answer(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::OperationTimedOut
+            | Code::RequestTimedOut
+            | Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+    )
 }
 
 /// As many as come one after the other within `limit`, and one more.

@@ -51,6 +51,8 @@ async fn a_password_opens_a_log_and_a_wrong_one_does_not_and_is_never_shown() {
     let stranger = Kafka::open(wrong).unwrap();
     let error = within("a refusal", stranger.topic(&topic)).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    // In the broker's words.
+    assert!(error.to_string().contains("Invalid username or password"), "{error}");
     assert!(!error.to_string().contains("wr0ng"), "{error}");
     let nobody = Kafka::open(Settings { properties: [].into(), ..settings(&secret, "") }).unwrap();
     let error = within("a refusal", nobody.topic(&topic)).await.unwrap_err();
