@@ -36,6 +36,8 @@ pub(crate) fn open(path: &Path) -> fjall::Result<fjall::Database> {
         .cache_size(CACHE_BYTES)
         .worker_threads(WORKER_THREADS)
         .max_journaling_size(JOURNAL_BYTES_MAX)
+        // Journals do not last, and whoever writes holds the lock that all others wait for.
+        .journal_compression(fjall::CompressionType::None)
         .open()
 }
 
