@@ -124,6 +124,11 @@ pub struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
+/// Which journal something is written to: what is written to the same one later is lost with what was written
+/// before it, never without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalId(usize);
+
 /// The one database of a data directory, held by one process. Cheap to clone.
 ///
 /// The directory stays owned until the last clone is dropped.
@@ -271,6 +276,12 @@ impl Database {
     /// [`Error::Taken`] when somebody in this process has it.
     pub fn role(&self, name: &'static str) -> Result<Role, Error> {
         self.shared.roles.take(name).ok_or(Error::Taken { name })
+    }
+
+    /// The journal of all that is written here.
+    #[must_use]
+    pub fn journal(&self) -> JournalId {
+        JournalId(Arc::as_ptr(&self.shared).addr())
     }
 
     /// When the journal is synced.

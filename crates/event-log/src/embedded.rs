@@ -14,7 +14,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use ::embedded::{Database, Role};
+use ::embedded::{Database, JournalId, Role, SyncMode};
 use async_trait::async_trait;
 use record::{AppendTime, Offset, Partition, partition_for_key};
 
@@ -24,7 +24,7 @@ use crate::{
 };
 use ends::LastEnds;
 use topics::{TopicState, Topics};
-use writer::Writer;
+use writer::{Answered, Writer};
 
 /// Reads the time of an append.
 pub type Clock = Arc<dyn Fn() -> AppendTime + Send + Sync>;
@@ -79,6 +79,35 @@ impl Embedded {
         }
         Ok(state)
     }
+
+    async fn append_until(
+        &self,
+        topic: &str,
+        records: Vec<NewRecord>,
+        answered: Answered,
+    ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        let state = self.topics.get(topic)?;
+        let mut outcomes = Vec::with_capacity(records.len());
+        let mut accepted = Vec::with_capacity(records.len());
+        for record in records {
+            let bytes = record.key.len() + record.value.len();
+            if bytes > RECORD_BYTES_MAX {
+                outcomes.push(Some(Err(Error::TooLarge { bytes, bytes_max: RECORD_BYTES_MAX })));
+            } else {
+                outcomes.push(None);
+                accepted.push((partition_for_key(&record.key, state.topic.partitions), record));
+            }
+        }
+        let mut appended = self.writer.append(&state, accepted, answered).await.into_iter();
+        Ok(outcomes
+            .into_iter()
+            .map(|outcome| {
+                outcome.unwrap_or_else(|| {
+                    appended.next().expect("the writer answers for each record it was given")
+                })
+            })
+            .collect())
+    }
 }
 
 #[async_trait]
@@ -109,27 +138,22 @@ impl EventLog for Embedded {
         topic: &str,
         records: Vec<NewRecord>,
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        let state = self.topics.get(topic)?;
-        let mut outcomes = Vec::with_capacity(records.len());
-        let mut accepted = Vec::with_capacity(records.len());
-        for record in records {
-            let bytes = record.key.len() + record.value.len();
-            if bytes > RECORD_BYTES_MAX {
-                outcomes.push(Some(Err(Error::TooLarge { bytes, bytes_max: RECORD_BYTES_MAX })));
-            } else {
-                outcomes.push(None);
-                accepted.push((partition_for_key(&record.key, state.topic.partitions), record));
-            }
-        }
-        let mut appended = self.writer.append(&state, accepted).await.into_iter();
-        Ok(outcomes
-            .into_iter()
-            .map(|outcome| {
-                outcome.unwrap_or_else(|| {
-                    appended.next().expect("the writer answers for each record it was given")
-                })
-            })
-            .collect())
+        self.append_until(topic, records, Answered::Durable).await
+    }
+
+    async fn append_before(
+        &self,
+        topic: &str,
+        records: Vec<NewRecord>,
+        journal: Option<JournalId>,
+    ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        let database = &self.topics.database;
+        let is_ours = journal == Some(database.journal());
+        let answered = match is_ours && database.sync_mode() == SyncMode::Always {
+            true => Answered::Written,
+            false => Answered::Durable,
+        };
+        self.append_until(topic, records, answered).await
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error> {

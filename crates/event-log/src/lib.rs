@@ -18,6 +18,7 @@ mod names;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ::embedded::JournalId;
 use async_trait::async_trait;
 use record::{AppendTime, LogId, Offset, Partition, Record, Trace};
 
@@ -227,6 +228,19 @@ pub trait EventLog: Send + Sync {
         topic: &str,
         records: Vec<NewRecord>,
     ) -> Result<Vec<Result<Appended, Error>>, Error>;
+
+    /// As [`EventLog::append`], for records that must outlive nothing but what is written to `journal` after
+    /// this returned: a log that writes to that very journal itself need not wait for the disk then. Readers
+    /// may see the records a little later than that.
+    async fn append_before(
+        &self,
+        topic: &str,
+        records: Vec<NewRecord>,
+        journal: Option<JournalId>,
+    ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        let _ = journal;
+        self.append(topic, records).await
+    }
 
     /// What each partition holds, by partition. A record at an offset before `next` may be read; none
     /// at or after it can have been.

@@ -12,7 +12,7 @@ mod remove;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::embedded::{Database, Role, SyncMode};
+use ::embedded::{Database, JournalId, Role, SyncMode};
 use async_trait::async_trait;
 use fjall::Keyspace;
 use record::{LaneId, Partition};
@@ -94,6 +94,10 @@ impl Inner {
 
 #[async_trait]
 impl OnlineStore for Embedded {
+    fn journal(&self) -> Option<JournalId> {
+        Some(self.inner.database.journal())
+    }
+
     async fn claim(
         &self,
         lane: LaneId,

@@ -12,6 +12,7 @@ mod embedded;
 mod limits;
 mod redis;
 
+use ::embedded::JournalId;
 use async_trait::async_trait;
 use record::{LaneId, Offset, Partition};
 
@@ -147,6 +148,11 @@ pub enum Error {
 /// The store. All methods may be called from many tasks at once.
 #[async_trait]
 pub trait OnlineStore: Send + Sync {
+    /// The journal that commits are written to, if a log may write to it too.
+    fn journal(&self) -> Option<JournalId> {
+        None
+    }
+
     /// Makes `owner` the only one whose commits pass, and returns the head as it stands.
     async fn claim(
         &self,

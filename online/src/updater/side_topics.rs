@@ -4,7 +4,7 @@
 //! again, under the same id (`lane/partition/offset`), so a reader can tell.
 
 use definitions::{Columns, EventBatch, Lane, Rejection};
-use event_log::{EventLog, NewRecord, Topic};
+use event_log::{NewRecord, Topic};
 use fold::Verdict;
 use record::Record;
 use serde::Serialize;
@@ -136,7 +136,7 @@ impl SideRecords {
         side
     }
 
-    /// Appends them, durable when it returns. What the log did not take is tried again; nothing is given up
+    /// Appends them; no commit that comes after can outlive them. What the log did not take is tried again; nothing is given up
     /// but with the updater, which then commits nothing of it.
     pub(super) async fn write(self, context: &Context) -> Result<(), Error> {
         let cells = &context.shared.counters;
@@ -149,7 +149,7 @@ impl SideRecords {
             let mut attempts = Attempts::new(context, "writing late records and dead letters");
             while !records.is_empty() {
                 let left = records.len();
-                let appended = append(&*context.log, topic, &mut records).await;
+                let appended = append(context, topic, &mut records).await;
                 counters::add(counter, left - records.len());
                 if let Err(error) = appended {
                     attempts.pause(error).await?;
@@ -162,11 +162,13 @@ impl SideRecords {
 
 /// Appends them; those that the log did not take are left, with the first reason.
 async fn append(
-    log: &dyn EventLog,
+    context: &Context,
     topic: &str,
     records: &mut Vec<NewRecord>,
 ) -> Result<(), event_log::Error> {
-    let mut outcomes = log.append(topic, records.clone()).await?.into_iter();
+    let journal = context.store.journal();
+    let appended = context.log.append_before(topic, records.clone(), journal).await?;
+    let mut outcomes = appended.into_iter();
     let mut failed = None;
     records.retain(|_| {
         let missing = || event_log::Error::Unavailable { reason: "no outcome".to_owned() };

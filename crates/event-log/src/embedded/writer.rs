@@ -29,10 +29,20 @@ enum Job {
     Delete { topic: String, answer: Answer<()> },
 }
 
+/// When an append is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// When it stands in the journal: what is written there later cannot outlive it.
+    Written,
+    /// When nothing can take it back.
+    Durable,
+}
+
 struct Append {
     topic: Arc<TopicState>,
     records: Vec<(Partition, NewRecord)>,
     bytes: usize,
+    answered: Answered,
     answer: Answer<Vec<Appended>>,
     _room: OwnedSemaphorePermit,
 }
@@ -79,16 +89,17 @@ impl Writer {
         &self,
         topic: &Arc<TopicState>,
         records: Vec<(Partition, NewRecord)>,
+        answered: Answered,
     ) -> Vec<Result<Appended, Error>> {
         let mut queued = Vec::new();
         for records in into_jobs(records) {
             let count = records.len();
-            queued.push((count, self.queue(topic, records).await));
+            queued.push((count, self.queue(topic, records, answered).await));
         }
         let mut outcomes = Vec::new();
-        for (count, answered) in queued {
-            let appended = match answered {
-                Ok(answered) => answered.await.unwrap_or_else(|_| Err(stopped())),
+        for (count, answer) in queued {
+            let appended = match answer {
+                Ok(answer) => answer.await.unwrap_or_else(|_| Err(stopped())),
                 Err(error) => Err(error),
             };
             match appended {
@@ -103,13 +114,14 @@ impl Writer {
         &self,
         topic: &Arc<TopicState>,
         records: Vec<(Partition, NewRecord)>,
+        answered: Answered,
     ) -> Result<oneshot::Receiver<Result<Vec<Appended>, Error>>, Error> {
         let bytes = records.iter().map(|(_, record)| bytes(record)).sum();
         let room = self.room(bytes).await?;
-        let (answer, answered) = oneshot::channel();
+        let (answer, answers) = oneshot::channel();
         let topic = Arc::clone(topic);
-        self.send(Job::Append(Append { topic, records, bytes, answer, _room: room }))?;
-        Ok(answered)
+        self.send(Job::Append(Append { topic, records, bytes, answered, answer, _room: room }))?;
+        Ok(answers)
     }
 
     async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {

@@ -1,14 +1,16 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use ::embedded::Ticket;
 use ::embedded::crash::Point;
 use record::{LogId, Offset, Partition};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Append, Job};
+use super::{Answered, Append, Job};
 use crate::embedded::Settings;
 use crate::embedded::ends::LastEnds;
 use crate::embedded::layout;
-use crate::embedded::topics::{Tail, Topics};
+use crate::embedded::topics::{Tail, TopicState, Topics};
 use crate::{Appended, Error, Topic};
 
 /// A group of appends that share one sync is closed at about this size, in bytes.
@@ -64,7 +66,7 @@ pub(super) fn run(
     ends.note(topics);
 }
 
-/// Appends a group with one write and one sync, then shows it, then answers.
+/// Appends a group with one write and one sync, then shows it, then answers whom it has not answered yet.
 fn append(topics: &Topics, settings: &Settings, group: Vec<Append>) {
     let (gone, group): (Vec<_>, Vec<_>) = group.into_iter().partition(is_deleted);
     for append in gone {
@@ -74,17 +76,17 @@ fn append(topics: &Topics, settings: &Settings, group: Vec<Append>) {
         return;
     }
     let mut batch = topics.database.batch();
-    let mut tails = HashMap::<(u32, Partition), Tail>::new();
-    let mut answers = Vec::with_capacity(group.len());
-    for append in &group {
-        let now = (settings.clock)();
+    let mut tails = HashMap::<(u32, Partition), (Arc<TopicState>, Tail)>::new();
+    let mut waiting = Vec::with_capacity(group.len());
+    for append in group {
+        let (topic, now) = (&append.topic, (settings.clock)());
         let mut appended = Vec::with_capacity(append.records.len());
         for (partition, record) in &append.records {
-            let tail = tails
-                .entry((append.topic.number, *partition))
-                .or_insert_with(|| *append.topic.tail(*partition).borrow());
+            let (_, tail) = tails
+                .entry((topic.number, *partition))
+                .or_insert_with(|| (Arc::clone(topic), *topic.tail(*partition).borrow()));
             tail.append_time = tail.append_time.max(now);
-            let key = layout::record_key(append.topic.number, *partition, tail.next);
+            let key = layout::record_key(topic.number, *partition, tail.next);
             batch.insert(&topics.records, key, layout::record_value(tail.append_time, record));
             appended.push(Appended {
                 partition: *partition,
@@ -93,28 +95,31 @@ fn append(topics: &Topics, settings: &Settings, group: Vec<Append>) {
             });
             tail.next = tail.next.next();
         }
-        answers.push(appended);
+        waiting.push((append, appended));
     }
-    if let Err(error) = write(topics, batch) {
+    let written = write(topics, batch).and_then(|ticket| {
+        // If the sync fails the database takes no more writes, so nothing comes after these.
+        let until_written = |waits: &mut (Append, _)| waits.0.answered == Answered::Written;
+        waiting.extract_if(.., until_written).for_each(answer);
+        sync(topics, ticket)
+    });
+    if let Err(error) = written {
         tracing::error!(%error, "the event log cannot append");
-        for append in group {
+        for (append, _) in waiting {
             let _ = append.answer.send(Err(super::again(&error)));
         }
         return;
     }
-    for append in &group {
-        for (partition, tail) in append.topic.tails.iter().enumerate() {
-            let partition = Partition(partition as u32);
-            if let Some(new) = tails.remove(&(append.topic.number, partition)) {
-                tail.send_replace(new);
-            }
-        }
+    for ((_, partition), (topic, tail)) in tails {
+        topic.tail(partition).send_replace(tail);
     }
     topics.database.pass(Point::LogAppendBeforeReply);
-    for (append, appended) in group.into_iter().zip(answers) {
-        // An appender that went away in the meantime has its records in the log all the same.
-        let _ = append.answer.send(Ok(appended));
-    }
+    waiting.into_iter().for_each(answer);
+}
+
+/// An appender that went away in the meantime has its records in the log all the same.
+fn answer((append, appended): (Append, Vec<Appended>)) {
+    let _ = append.answer.send(Ok(appended));
 }
 
 /// Its topic was deleted while it waited in the queue.
@@ -122,13 +127,17 @@ fn is_deleted(append: &Append) -> bool {
     append.topic.tails.iter().any(|tail| tail.borrow().deleted)
 }
 
-fn write(topics: &Topics, batch: fjall::OwnedWriteBatch) -> Result<(), Error> {
+fn write(topics: &Topics, batch: fjall::OwnedWriteBatch) -> Result<Ticket, Error> {
     let database = &topics.database;
     database.pass(Point::LogAppendBeforeWrite);
     let ticket = database.write(batch)?;
     database.pass(Point::LogAppendAfterWrite);
-    database.sync(ticket)?;
-    database.pass(Point::LogAppendAfterSync);
+    Ok(ticket)
+}
+
+fn sync(topics: &Topics, ticket: Ticket) -> Result<(), Error> {
+    topics.database.sync(ticket)?;
+    topics.database.pass(Point::LogAppendAfterSync);
     Ok(())
 }
 
