@@ -1,21 +1,24 @@
 //! How topics and records lie in the database.
 //!
 //! A topic: name → version, number, log id, number of partitions. Under a name that no
-//! topic can have: the next number, because a number is never used twice. A record: topic number ‖
-//! partition ‖ offset, big-endian so that keys sort as offsets → append time ‖ key length ‖ key ‖
-//! value. Where the length's highest bit is set, a trace stands before the key: identity, span, flags, length
-//! of its list (2 bytes), list. A program that knows nothing of traces finds such a length beyond the value
-//! and refuses the record; those without a trace are as they always were.
+//! topic can have: the next number, because a number is never used twice.
+//!
+//! Records that follow each other in a partition and were written together are one entry, a block: the database
+//! works for each entry, when it is written and again whenever tables are merged. Topic number ‖ partition ‖ offset
+//! of the first, big-endian so that keys sort as offsets → the records, each append time ‖ key length ‖ value
+//! length ‖ key ‖ value. Where the key length's highest bit is set, a trace stands before the key: identity, span,
+//! flags, length of its list (2 bytes), list.
 
 use record::{AppendTime, LogId, Offset, Partition, Record, Trace};
 
 use crate::{Error, NewRecord, Topic};
 
-const VERSION: u8 = 1;
+/// 1 had an entry for each record.
+const VERSION: u8 = 2;
 /// Key of the next topic number.
 pub(super) const NEXT_NUMBER: &[u8] = b"\0";
 const PREFIX_BYTES: usize = 8;
-const RECORD_HEAD_BYTES: usize = 12;
+const RECORD_HEAD_BYTES: usize = 16;
 /// In a key's length: a trace stands before the key.
 const TRACED: u32 = 1 << 31;
 
@@ -47,62 +50,72 @@ pub(super) fn partition_prefix(number: u32, partition: Partition) -> [u8; PREFIX
     prefix
 }
 
-pub(super) fn record_key(number: u32, partition: Partition, offset: Offset) -> [u8; 16] {
+pub(super) fn block_key(number: u32, partition: Partition, first: Offset) -> [u8; 16] {
     let mut key = [0; 16];
     key[..PREFIX_BYTES].copy_from_slice(&partition_prefix(number, partition));
-    key[PREFIX_BYTES..].copy_from_slice(&offset.0.to_be_bytes());
+    key[PREFIX_BYTES..].copy_from_slice(&first.0.to_be_bytes());
     key
 }
 
-pub(super) fn offset_from_key(key: &[u8]) -> Result<Offset, Error> {
-    key.get(PREFIX_BYTES..)
-        .and_then(|offset| offset.try_into().ok())
-        .map(|offset| Offset(u64::from_be_bytes(offset)))
-        .ok_or_else(|| damaged_record(key, "key of a wrong length"))
-}
-
-pub(super) fn record_value(append_time: AppendTime, record: &NewRecord) -> Vec<u8> {
-    let mut value = Vec::with_capacity(RECORD_HEAD_BYTES + record.key.len() + record.value.len());
-    value.extend(append_time.0.to_be_bytes());
+/// Adds a record to the end of a block.
+pub(super) fn put_record(append_time: AppendTime, record: &NewRecord, block: &mut Vec<u8>) {
+    block.reserve(RECORD_HEAD_BYTES + record.key.len() + record.value.len());
+    block.extend(append_time.0.to_be_bytes());
     // At most RECORD_BYTES_MAX, which was checked.
-    let length = record.key.len() as u32;
-    match &record.trace {
-        None => value.extend(length.to_be_bytes()),
-        Some(trace) => {
-            value.extend((length | TRACED).to_be_bytes());
-            put_trace(trace, &mut value);
-        }
+    let key_length = record.key.len() as u32;
+    let traced = if record.trace.is_some() { TRACED } else { 0 };
+    block.extend((key_length | traced).to_be_bytes());
+    block.extend((record.value.len() as u32).to_be_bytes());
+    if let Some(trace) = &record.trace {
+        put_trace(trace, block);
     }
-    value.extend(&record.key);
-    value.extend(&record.value);
-    value
+    block.extend(&record.key);
+    block.extend(&record.value);
 }
 
-pub(super) fn append_time_from_value(key: &[u8], value: &[u8]) -> Result<AppendTime, Error> {
-    let time = value.first_chunk().ok_or_else(|| damaged_record(key, "too short"))?;
-    Ok(AppendTime(i64::from_be_bytes(*time)))
-}
-
-pub(super) fn record(partition: Partition, key: &[u8], value: &[u8]) -> Result<Record, Error> {
-    let append_time = append_time_from_value(key, value)?;
-    let short = || damaged_record(key, "too short");
-    let length = value.get(8..RECORD_HEAD_BYTES).ok_or_else(short)?;
-    let length = u32::from_be_bytes(length.try_into().expect("a range of 4 bytes"));
-    let rest = &value[RECORD_HEAD_BYTES..];
-    let (trace, rest) = match length & TRACED {
-        0 => (None, rest),
-        _ => take_trace(rest).map(|(trace, rest)| (Some(trace), rest)).ok_or_else(short)?,
-    };
-    let length = (length & !TRACED) as usize;
-    let (stream_key, payload) = rest.split_at_checked(length).ok_or_else(short)?;
-    Ok(Record {
-        partition,
-        offset: offset_from_key(key)?,
-        append_time,
-        key: stream_key.to_owned(),
-        value: payload.to_owned(),
-        trace,
+/// The records of a block in the partition that its key names, in order.
+///
+/// # Errors
+/// After the records that can be read: what cannot.
+pub(super) fn records(key: &[u8], block: &[u8]) -> impl Iterator<Item = Result<Record, Error>> {
+    let place = place(key);
+    let damaged = || damaged_block(key);
+    let mut left = Some(block);
+    let mut nth = 0;
+    std::iter::from_fn(move || {
+        let rest = left.filter(|rest| nth == 0 || !rest.is_empty())?;
+        let taken = place.and_then(|(partition, first)| {
+            let offset = Offset(first.0.checked_add(nth)?);
+            take_record(partition, offset, rest)
+        });
+        nth += 1;
+        left = taken.as_ref().map(|(_, rest)| *rest);
+        Some(taken.map(|(record, _)| record).ok_or_else(damaged))
     })
+}
+
+/// Partition and first offset of a block.
+fn place(key: &[u8]) -> Option<(Partition, Offset)> {
+    let (_, rest) = key.split_first_chunk::<4>()?;
+    let (partition, first) = rest.split_first_chunk()?;
+    let first = u64::from_be_bytes(first.try_into().ok()?);
+    Some((Partition(u32::from_be_bytes(*partition)), Offset(first)))
+}
+
+fn take_record(partition: Partition, offset: Offset, bytes: &[u8]) -> Option<(Record, &[u8])> {
+    let (append_time, rest) = bytes.split_first_chunk()?;
+    let (key_length, rest) = rest.split_first_chunk()?;
+    let (value_length, rest) = rest.split_first_chunk()?;
+    let key_length = u32::from_be_bytes(*key_length);
+    let (trace, rest) = match key_length & TRACED {
+        0 => (None, rest),
+        _ => take_trace(rest).map(|(trace, rest)| (Some(trace), rest))?,
+    };
+    let (key, rest) = rest.split_at_checked((key_length & !TRACED) as usize)?;
+    let (value, rest) = rest.split_at_checked(u32::from_be_bytes(*value_length) as usize)?;
+    let append_time = AppendTime(i64::from_be_bytes(*append_time));
+    let (key, value) = (key.to_owned(), value.to_owned());
+    Some((Record { partition, offset, append_time, key, value, trace }, rest))
 }
 
 fn put_trace(trace: &Trace, value: &mut Vec<u8>) {
@@ -125,6 +138,47 @@ fn take_trace(bytes: &[u8]) -> Option<(Box<Trace>, &[u8])> {
     Some((Box::new(Trace { id: *id, span: *span, flags: *flags, state }), rest))
 }
 
-fn damaged_record(key: &[u8], what: &'static str) -> Error {
-    Error::Damaged { at: format!("record {key:02x?}"), what }
+fn damaged_block(key: &[u8]) -> Error {
+    Error::Damaged { at: format!("records from {key:02x?}"), what: "not what was written" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_gives_back_its_records_and_cut_short_no_others() {
+        let trace = Trace { id: [1; 16], span: [2; 8], flags: 1, state: "a=b".to_owned() };
+        let record = |key: &str, value: &str, trace: Option<&Trace>| NewRecord {
+            key: key.into(),
+            value: value.into(),
+            trace: trace.cloned().map(Box::new),
+        };
+        let written =
+            [record("k", "v", None), record("", "", Some(&trace)), record("k2", "", None)];
+        let (mut block, mut ends) = (Vec::new(), Vec::new());
+        for (record, at) in written.iter().zip(10..) {
+            put_record(AppendTime(at), record, &mut block);
+            ends.push(block.len());
+        }
+        let key = block_key(3, Partition(2), Offset(40));
+        let read = |block: &[u8]| records(&key, block).collect::<Vec<_>>();
+        let whole: Vec<Record> = read(&block).into_iter().map(Result::unwrap).collect();
+        for (((record, written), offset), at) in whole.iter().zip(&written).zip(40..).zip(10..) {
+            assert_eq!((record.partition, record.offset), (Partition(2), Offset(offset)));
+            assert_eq!(record.append_time, AppendTime(at));
+            assert_eq!((&record.key, &record.value), (&written.key, &written.value));
+            assert_eq!(record.trace, written.trace);
+        }
+        assert_eq!(whole.len(), written.len());
+        for length in 0..block.len() {
+            let read = read(&block[..length]);
+            let good = ends.iter().filter(|end| **end <= length).count();
+            let is_whole = ends.contains(&length);
+            assert_eq!(read.len(), good + usize::from(!is_whole), "{length} bytes");
+            assert!(read[..good].iter().zip(&whole).all(|(a, b)| a.as_ref().ok() == Some(b)));
+            assert!(is_whole || matches!(read[good], Err(Error::Damaged { .. })));
+        }
+        assert!(records(&key[..7], &block).next().unwrap().is_err());
+    }
 }

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use crate::{Error, Reader};
 /// About the most bytes of one call's records.
 const BYTES_MAX: usize = 4 << 20;
 
+/// Who is no further behind reads where the caller stands: what was written last is nearly always in memory, and a
+/// change of threads takes longer than that where processors are busy.
+const RECORDS_INLINE_MAX: u64 = 1024;
+
 /// Reads one partition up to what is durable.
 pub(super) struct PartitionReader {
     database: Database,
@@ -22,6 +27,10 @@ pub(super) struct PartitionReader {
     topic: Arc<TopicState>,
     partition: Partition,
     position: Offset,
+    /// From the position on: what is left of a block whose other records were handed out.
+    held: VecDeque<Record>,
+    /// Whether a block begins at the position, once nothing is held: not so after an opening.
+    at_block: bool,
     tail: watch::Receiver<Tail>,
 }
 
@@ -51,9 +60,61 @@ impl PartitionReader {
             topic: Arc::clone(topic),
             partition,
             position: from,
+            held: VecDeque::new(),
+            at_block: false,
             tail,
         })
     }
+
+    /// At least `records_max` records from the position on, if there are as many before `end`: whole blocks.
+    async fn read(&self, records_max: usize, end: Offset) -> Result<VecDeque<Record>, Error> {
+        let (database, records) = (self.database.clone(), self.records.clone());
+        let (number, partition, position) = (self.topic.number, self.partition, self.position);
+        let (topic, at_block) = (Arc::clone(&self.topic), self.at_block);
+        let read = move || {
+            let key = |offset| layout::block_key(number, partition, offset).to_vec();
+            let failed = |error| Error::from(database.failed(error));
+            let mut first = key(position);
+            if !at_block
+                && let Some(entry) = records.range(key(Offset(0))..=key(position)).next_back()
+            {
+                first = entry.key().map_err(failed)?.to_vec();
+            }
+            let (mut found, mut next, mut bytes) = (VecDeque::new(), position, 0);
+            for entry in records.range(first..key(end)) {
+                let (key, block) = entry.into_inner().map_err(failed)?;
+                for record in layout::records(&key, &block) {
+                    let record = record?;
+                    if record.offset == next {
+                        next = next.next();
+                        found.push_back(record);
+                    } else if record.offset > next {
+                        return Err(missing(&topic, partition, next));
+                    }
+                }
+                bytes += block.len();
+                if found.len() >= records_max || bytes >= BYTES_MAX {
+                    break;
+                }
+            }
+            match found.is_empty() {
+                true => Err(missing(&topic, partition, position)),
+                false => Ok(found),
+            }
+        };
+        if end.0 - position.0 <= RECORDS_INLINE_MAX {
+            return read();
+        }
+        // On a thread that may wait for the disk.
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| Error::Unavailable { reason: format!("the read failed: {error}") })?
+    }
+}
+
+fn missing(topic: &TopicState, partition: Partition, offset: Offset) -> Error {
+    let at = format!("{} partition {partition} offset {offset}", topic.name);
+    Error::Damaged { at, what: "no record where one was written" }
 }
 
 #[async_trait]
@@ -73,33 +134,19 @@ impl Reader for PartitionReader {
         if tail.deleted {
             return Err(gone());
         }
-        let (database, records) = (self.database.clone(), self.records.clone());
-        let (number, partition) = (self.topic.number, self.partition);
-        let range = layout::record_key(number, partition, position)
-            ..layout::record_key(number, partition, tail.next);
-        // On a thread that may wait for the disk. The position moves only when the answer is here,
-        // so a call that is dropped in between loses nothing.
-        let read = move || {
-            let mut found: Vec<Record> = Vec::new();
-            let mut bytes = 0;
-            for entry in records.range(range) {
-                let (key, value) = entry.into_inner().map_err(|error| database.failed(error))?;
-                found.push(layout::record(partition, &key, &value)?);
-                bytes += value.len();
-                if found.len() == records_max || bytes >= BYTES_MAX {
-                    break;
-                }
-            }
-            Ok::<_, Error>(found)
-        };
-        let found = tokio::task::spawn_blocking(read).await.map_err(|error| {
-            Error::Unavailable { reason: format!("the read failed: {error}") }
-        })??;
-        let Some(last) = found.last() else {
-            let at = format!("{} partition {partition} offset {position}", self.topic.name);
-            return Err(Error::Damaged { at, what: "no record where one was written" });
-        };
-        self.position = last.offset.next();
+        if self.held.is_empty() {
+            self.held = match self.read(records_max, tail.next).await {
+                // Its records go one after the other.
+                Err(_) if self.tail.borrow().deleted => return Err(gone()),
+                read => read?,
+            };
+            self.at_block = true;
+        }
+        let taken = self.held.len().min(records_max);
+        let found: Vec<Record> = self.held.drain(..taken).collect();
+        if let Some(last) = found.last() {
+            self.position = last.offset.next();
+        }
         Ok(found)
     }
 

@@ -74,11 +74,10 @@ impl Topics {
         let prefix = layout::partition_prefix(number, partition);
         let empty = Tail { next: Offset(0), append_time: AppendTime(i64::MIN), deleted: false };
         let Some(last) = self.records.prefix(prefix).next_back() else { return Ok(empty) };
-        let (key, value) = last.into_inner().map_err(|error| self.failed(error))?;
-        Ok(Tail {
-            next: layout::offset_from_key(&key)?.next(),
-            append_time: layout::append_time_from_value(&key, &value)?,
-            ..empty
+        let (key, block) = last.into_inner().map_err(|error| self.failed(error))?;
+        layout::records(&key, &block).try_fold(empty, |_, record| {
+            let record = record?;
+            Ok(Tail { next: record.offset.next(), append_time: record.append_time, ..empty })
         })
     }
 

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use ::embedded::Ticket;
 use ::embedded::crash::Point;
+use fjall::{Keyspace, OwnedWriteBatch};
 use record::{LogId, Offset, Partition};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -17,8 +18,10 @@ use crate::{Appended, Error, Topic};
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// How often it is noted where the log ends, while records come in.
 const NOTE_EVERY_MS: u64 = 5_000;
-/// Records removed by one batch.
-const DELETE_RECORDS_MAX: usize = 10_000;
+/// A block of records is ended at about this size, in bytes: a reader reads it as a whole.
+const BLOCK_BYTES: usize = 64 << 10;
+/// Blocks removed by one batch.
+const DELETE_BLOCKS_MAX: usize = 10_000;
 
 /// Works until the other end of the queue is dropped.
 pub(super) fn run(
@@ -66,6 +69,37 @@ pub(super) fn run(
     ends.note(topics);
 }
 
+/// A partition while a group is appended to it.
+struct Writing {
+    topic: Arc<TopicState>,
+    partition: Partition,
+    /// After what is in the block.
+    tail: Tail,
+    /// Offset of the block's first record.
+    first: Offset,
+    block: Vec<u8>,
+}
+
+impl Writing {
+    fn new(topic: &Arc<TopicState>, partition: Partition) -> Self {
+        let tail = *topic.tail(partition).borrow();
+        Self { topic: Arc::clone(topic), partition, tail, first: tail.next, block: Vec::new() }
+    }
+
+    /// Adds the block to the batch, if there is something in it, and begins the next one.
+    fn end_block(&mut self, records: &Keyspace, batch: &mut OwnedWriteBatch) {
+        let block = std::mem::take(&mut self.block);
+        if !block.is_empty() {
+            batch.insert(
+                records,
+                layout::block_key(self.topic.number, self.partition, self.first),
+                block,
+            );
+        }
+        self.first = self.tail.next;
+    }
+}
+
 /// Appends a group with one write and one sync, then shows it, then answers whom it has not answered yet.
 fn append(topics: &Topics, settings: &Settings, group: Vec<Append>) {
     let (gone, group): (Vec<_>, Vec<_>) = group.into_iter().partition(is_deleted);
@@ -76,26 +110,32 @@ fn append(topics: &Topics, settings: &Settings, group: Vec<Append>) {
         return;
     }
     let mut batch = topics.database.batch();
-    let mut tails = HashMap::<(u32, Partition), (Arc<TopicState>, Tail)>::new();
+    let mut partitions = HashMap::<(u32, Partition), Writing>::new();
     let mut waiting = Vec::with_capacity(group.len());
     for append in group {
         let (topic, now) = (&append.topic, (settings.clock)());
         let mut appended = Vec::with_capacity(append.records.len());
         for (partition, record) in &append.records {
-            let (_, tail) = tails
+            let writing = partitions
                 .entry((topic.number, *partition))
-                .or_insert_with(|| (Arc::clone(topic), *topic.tail(*partition).borrow()));
+                .or_insert_with(|| Writing::new(topic, *partition));
+            let Writing { tail, block, .. } = writing;
             tail.append_time = tail.append_time.max(now);
-            let key = layout::record_key(topic.number, *partition, tail.next);
-            batch.insert(&topics.records, key, layout::record_value(tail.append_time, record));
+            layout::put_record(tail.append_time, record, block);
             appended.push(Appended {
                 partition: *partition,
                 offset: tail.next,
                 append_time: tail.append_time,
             });
             tail.next = tail.next.next();
+            if block.len() >= BLOCK_BYTES {
+                writing.end_block(&topics.records, &mut batch);
+            }
         }
         waiting.push((append, appended));
+    }
+    for writing in partitions.values_mut() {
+        writing.end_block(&topics.records, &mut batch);
     }
     let written = write(topics, batch).and_then(|ticket| {
         // If the sync fails the database takes no more writes, so nothing comes after these.
@@ -110,7 +150,7 @@ fn append(topics: &Topics, settings: &Settings, group: Vec<Append>) {
         }
         return;
     }
-    for ((_, partition), (topic, tail)) in tails {
+    for Writing { topic, partition, tail, .. } in partitions.into_values() {
         topic.tail(partition).send_replace(tail);
     }
     topics.database.pass(Point::LogAppendBeforeReply);
@@ -127,7 +167,7 @@ fn is_deleted(append: &Append) -> bool {
     append.topic.tails.iter().any(|tail| tail.borrow().deleted)
 }
 
-fn write(topics: &Topics, batch: fjall::OwnedWriteBatch) -> Result<Ticket, Error> {
+fn write(topics: &Topics, batch: OwnedWriteBatch) -> Result<Ticket, Error> {
     let database = &topics.database;
     database.pass(Point::LogAppendBeforeWrite);
     let ticket = database.write(batch)?;
@@ -186,17 +226,22 @@ fn delete(topics: &Topics, ends: &LastEnds, name: &str) -> Result<(), Error> {
         tail.send_modify(|tail| tail.deleted = true);
     }
     for partition in (0..state.topic.partitions).map(Partition) {
-        let next = state.tail(partition).borrow().next;
-        let mut from = 0;
-        while from < next.0 {
-            let to = next.0.min(from + DELETE_RECORDS_MAX as u64);
+        let mut from = layout::block_key(state.number, partition, Offset(0)).to_vec();
+        let prefix = layout::partition_prefix(state.number, partition);
+        loop {
             let mut batch = database.batch();
-            for offset in (from..to).map(Offset) {
-                let key = layout::record_key(state.number, partition, offset);
+            for entry in topics.records.range(from.clone()..).take(DELETE_BLOCKS_MAX) {
+                let key = entry.key().map_err(|error| topics.failed(error))?;
+                if !key.starts_with(&prefix) {
+                    break;
+                }
+                from = key.to_vec();
                 batch.remove(&topics.records, key);
             }
+            if batch.is_empty() {
+                break;
+            }
             database.write(batch)?;
-            from = to;
         }
     }
     Ok(())
