@@ -11,8 +11,12 @@
 //! be computed from a record that was read, so the journal is durable up to every record of a state
 //! before that state is even written. A state commit therefore needs no sync of its own: if the
 //! power fails, what is lost is a tail of the journal, the states in it are computed again from the
-//! log, and the log lost nothing that anybody had seen. Tables cannot overtake the journal either:
-//! fjall syncs it before each flush of a memtable (`worker_pool.rs`, `WorkerMessage::Flush`).
+//! log, and the log lost nothing that anybody had seen. What goes before a commit and need not last longer
+//! (late records) is written before it, and needs no sync of its own either ([`Database::journal`]).
+//!
+//! Tables cannot overtake the journal: it is synced before a memtable is closed, after which it may become a
+//! table. fjall syncs it before it writes tables (`worker_pool.rs`, `WorkerMessage::Flush`), but then it writes
+//! the memtables that were closed since as well.
 //!
 //! # What of a damaged database is found
 //!
@@ -62,7 +66,7 @@ use fjall::{Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 pub use crate::error::Error;
 use crate::group_sync::GroupSync;
 use crate::keyspaces::Keyspaces;
-use crate::memtables::Memtables;
+use crate::memtables::{Closing, Memtables};
 use crate::owner::Ownership;
 pub use crate::role::Role;
 use crate::role::Roles;
@@ -124,8 +128,7 @@ pub struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// Which journal something is written to: what is written to the same one later is lost with what was written
-/// before it, never without.
+/// Which journal something is written to: nothing that is written to it later outlives what was written before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalId(usize);
 
@@ -149,7 +152,7 @@ struct Shared {
     stamps: Keyspace,
     keyspaces: Keyspaces,
     /// Held while a batch gets its number and its place in the journal.
-    order: Mutex<()>,
+    order: Arc<Mutex<()>>,
     group: GroupSync,
     /// `None` with [`SyncMode::Never`].
     noted: Option<Synced>,
@@ -225,7 +228,13 @@ impl Database {
         let stamps = inner.keyspace(stamp::KEYSPACE, stamp::options);
         let stamps = stamps.map_err(failed)?;
         keyspaces.note(&stamps)?;
-        let memtables = Memtables::start().map_err(io)?;
+        let order = Arc::<Mutex<()>>::default();
+        let memtables = Memtables::start(Closing {
+            database: inner.clone(),
+            order: Arc::clone(&order),
+            sync: options.sync,
+        });
+        let memtables = memtables.map_err(io)?;
         memtables.add(&stamps, stamp::memtable_bytes(options.memtable_bytes));
         // Opening synced the journal.
         let note = whole.note(directory, stamp::last(&stamps).map_err(failed)?)?;
@@ -244,7 +253,7 @@ impl Database {
                 memtable_bytes: options.memtable_bytes,
                 stamps,
                 keyspaces,
-                order: Mutex::new(()),
+                order,
                 group: GroupSync::after(note.number),
                 noted,
                 mark: Mutex::new(mark),

@@ -15,7 +15,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fjall::{AbstractTree as _, Keyspace};
+use fjall::{AbstractTree as _, Keyspace, PersistMode};
+
+use crate::SyncMode;
 
 /// Bytes at which the library is to ask for a rotation by itself. It still rotates when a journal has to go.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -58,15 +60,39 @@ struct Watched {
     bytes_max: u64,
 }
 
+/// What it takes to close a memtable.
+pub(crate) struct Closing {
+    pub(crate) database: fjall::Database,
+    /// Held by whoever writes.
+    pub(crate) order: Arc<Mutex<()>>,
+    pub(crate) sync: SyncMode,
+}
+
+impl Closing {
+    /// Closes the keyspace's memtable, and puts a new one in its place. The library may write a closed one as a
+    /// table at once, and sync that: so all that is in it is synced in the journal before.
+    fn close(&self, keyspace: &Keyspace) -> fjall::Result<()> {
+        let sync = || match self.sync {
+            SyncMode::Always => self.database.persist(PersistMode::SyncAll),
+            SyncMode::Never => Ok(()),
+        };
+        // While writers go on, so that they wait for little.
+        sync()?;
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        sync()?;
+        keyspace.rotate_memtable().map(drop)
+    }
+}
+
 impl Memtables {
     /// # Errors
     /// When the system has no thread for it.
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start(closing: Closing) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("memtables".to_owned())
-            .spawn(move || of_thread.run())?;
+            .spawn(move || of_thread.run(&closing))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -112,10 +138,10 @@ impl Watched {
         self.keyspace.tree.active_memtable().size()
     }
 
-    fn rotate_if_full(&self) {
+    fn rotate_if_full(&self, closing: &Closing) {
         if self.bytes() > self.bytes_max
             && self.keyspace.sealed_memtable_count() < SEALED_MAX
-            && let Err(error) = self.keyspace.rotate_memtable()
+            && let Err(error) = closing.close(&self.keyspace)
         {
             // Of a database that takes no more writes, which the next one is told.
             tracing::warn!(%error, "a full memtable is not rotated");
@@ -133,7 +159,7 @@ impl Shared {
         }
     }
 
-    fn run(&self) {
+    fn run(&self, closing: &Closing) {
         let mut held = Vec::new();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !state.over {
@@ -144,7 +170,7 @@ impl Shared {
             for one in &watched {
                 for rotate in [false, true] {
                     if rotate {
-                        one.rotate_if_full();
+                        one.rotate_if_full(closing);
                     }
                     let active = one.keyspace.tree.active_memtable();
                     if !held.iter().any(|known| Arc::ptr_eq(known, &active)) {
