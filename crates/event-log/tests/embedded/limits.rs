@@ -38,6 +38,39 @@ async fn appenders_wait_for_room_in_the_queue() {
     assert!((1..=5).contains(&found.len()), "{} records of 1 MiB", found.len());
 }
 
+/// One append is several blocks, and a reader may begin anywhere in one and stop anywhere in another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_begin_and_stop_in_the_middle_of_blocks() {
+    const RECORDS: u64 = 300;
+    let directory = Directory::new();
+    let value = |i: u64| vec![i as u8; 700];
+    {
+        let log = directory.open();
+        log.create("t", 1).await.unwrap();
+        let records =
+            (0..RECORDS).map(|i| NewRecord { key: b"k".to_vec(), value: value(i), trace: None });
+        for appended in log.append("t", records.collect()).await.unwrap() {
+            appended.unwrap();
+        }
+    }
+    // 210 KB are four blocks; the second time they are read from where an opening left them.
+    let log = directory.open();
+    assert_eq!(log.bounds("t").await.unwrap()[0].next, Offset(RECORDS));
+    for (from, records_max) in (0..RECORDS).step_by(23).flat_map(|from| [(from, 7), (from, 5000)]) {
+        let mut reader = log.reader("t", Partition(0), Offset(from)).await.unwrap();
+        let mut next = from;
+        while next < RECORDS {
+            let found = reader.next(records_max, Duration::ZERO).await.unwrap();
+            assert!(!found.is_empty() && found.len() <= records_max, "from {from}, at {next}");
+            for record in found {
+                assert_eq!((record.offset, record.value), (Offset(next), value(next)));
+                next += 1;
+            }
+            assert_eq!(reader.position(), Offset(next));
+        }
+    }
+}
+
 /// A reader that waits is told when its topic is deleted, and so is an appender.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_topic_wakes_its_readers() {
