@@ -2,7 +2,8 @@
 //!
 //! One thread writes: it takes what has come in the meantime as one group, writes it with one batch,
 //! syncs once, and only then shows it to readers and answers. So no reader sees a record that a
-//! power failure could take back. Offsets are dense from 0. The append time is the greater of the
+//! power failure could take back. Who appends before a write to the same journal
+//! ([`EventLog::append_before`]) is answered before the sync. Offsets are dense from 0. The append time is the greater of the
 //! clock and the partition's last append time: a clock that is set back does not move the log's.
 
 mod ends;

@@ -51,7 +51,7 @@ pub struct NewRecord {
     pub trace: Option<Box<Trace>>,
 }
 
-/// Where a record went, once it is durable.
+/// Where a record went, once it is durable, or stands in the journal ([`EventLog::append_before`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
     /// Partition.
