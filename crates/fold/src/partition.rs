@@ -115,7 +115,7 @@ impl LanePartition {
             for (index, key) in keys.distinct.iter().enumerate() {
                 let text = keys.text(index as u32);
                 if table.find(key.hash, text).is_none() {
-                    missing.push(StateKey::of(kind, text));
+                    missing.push(StateKey::of(kind, text.as_bytes()));
                 }
             }
         };

@@ -14,20 +14,20 @@ impl StateKey {
     /// lane's entity is the stream key.
     #[must_use]
     pub fn stream(key: &str) -> Self {
-        Self::of(STREAM, key)
+        Self::of(STREAM, key.as_bytes())
     }
 
     /// The key of an entity's features in `lane`: [`StateKey::stream`] where the lane is keyed by
     /// the stream key, else a key of its own kind.
     #[must_use]
     pub fn entity(lane: &Lane, key: &str) -> Self {
-        Self::of(if lane.is_stream_keyed() { STREAM } else { ENTITY }, key)
+        Self::of(if lane.is_stream_keyed() { STREAM } else { ENTITY }, key.as_bytes())
     }
 
-    pub(super) fn of(kind: u8, key: &str) -> Self {
+    pub(super) fn of(kind: u8, key: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(1 + key.len());
         bytes.push(kind);
-        bytes.extend_from_slice(key.as_bytes());
+        bytes.extend_from_slice(key);
         Self(bytes.into())
     }
 
@@ -35,6 +35,12 @@ impl StateKey {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// [`StateKey::as_bytes`], without a copy.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0.into_vec()
     }
 
     /// Reads the bytes back.
