@@ -26,6 +26,7 @@ mod error;
 mod goal;
 mod handle;
 mod hint;
+mod intake;
 mod interest;
 mod lag;
 mod lane_task;

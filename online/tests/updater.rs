@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails its test")]
 
+#[path = "updater/ahead.rs"]
+mod ahead;
 #[path = "updater/away.rs"]
 mod away;
 #[path = "updater/bench.rs"]

@@ -177,7 +177,7 @@ impl LaneTask {
         };
         let written_bytes = changes.states.iter().map(bytes).sum();
         let states = changes.states.into_iter();
-        let states = states.map(|(key, bytes)| (key.as_bytes().to_vec(), bytes)).collect();
+        let states = states.map(|(key, bytes)| (key.into_bytes(), bytes)).collect();
         let commit = Commit {
             lane: self.lane.id,
             partition: self.partition,

@@ -10,7 +10,8 @@ const PACE_MS_MAX: u64 = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Documented)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Records of a micro-batch at most; fewer are taken at once when fewer are there.
+    /// Records of a micro-batch at most; fewer are taken at once when fewer are there. While there are more, the
+    /// next micro-batch is read and decoded beside the work on this one.
     pub batch_records: usize,
     /// How long after a micro-batch the next one of its partition begins at the earliest, in milliseconds,
     /// unless it was full: what comes one by one shares commits, whose cost would crowd out what they wait

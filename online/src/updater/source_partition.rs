@@ -3,18 +3,16 @@
 use std::sync::Arc;
 
 use definitions::Source;
-use definitions::decode::Decoder;
-use event_log::{Reader, Topic};
+use event_log::Topic;
 use fold::Prepared;
 use futures::future::try_join_all;
-use record::{Offset, Partition, Record};
+use record::{Offset, Partition};
 use runtime::shutdown::Shutdown;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use super::context::Context;
+use super::intake::{Intake, MicroBatch};
 use super::lane_task::{LaneTask, Step};
-use super::retry::{Attempts, retry};
 use super::watchdog::Pulse;
 use super::{Error, counters, watchdog};
 use crate::busy::busy;
@@ -64,70 +62,44 @@ impl SourcePartition {
         mut joining: mpsc::Receiver<Vec<LaneTask>>,
         shutdown: Shutdown,
     ) -> Result<Vec<LaneTask>, Error> {
-        let decoder = Decoder::new(Arc::clone(&self.source), self.partition, self.topic.partitions);
-        let mut reader = self.reader().await?;
-        let mut next = Instant::now();
+        let mut intake = self.intake().await?;
         loop {
-            self.pulse.reading(reader.position());
-            self.covered(reader.position());
-            if until == Until::End && reader.position() >= self.end {
-                return Ok(self.lanes);
+            self.pulse.reading(intake.position());
+            self.covered(intake.position());
+            if until == Until::End && intake.position() >= self.end {
+                break;
             }
             if let Ok(lanes) = joining.try_recv() {
                 self.lanes.extend(lanes);
-                reader = self.reader().await?;
+                intake.close().await;
+                intake = self.intake().await?;
             }
-            let paced = async {
-                tokio::time::sleep_until(next).await;
-                self.poll(reader.as_mut()).await
-            };
-            let Some(records) = shutdown.unless(paced).await else {
-                return Ok(self.lanes);
-            };
-            let records = records?;
-            if records.is_empty() {
-                continue;
-            }
-            let settings = &self.context.settings;
-            next = Instant::now();
-            if records.len() < settings.batch_records {
-                next += settings.pace();
-            }
+            let Some(batch) = shutdown.unless(intake.next()).await else { break };
+            let Some(batch) = batch? else { continue };
             self.pulse.committing();
-            if self.step(&decoder, &records).await? == Step::Rewind {
-                reader = self.reader().await?;
+            if self.step(&batch).await? == Step::Rewind {
+                intake.close().await;
+                intake = self.intake().await?;
             }
         }
+        intake.close().await;
+        Ok(self.lanes)
     }
 
-    /// A reader from the lowest position of the lanes.
-    async fn reader(&self) -> Result<Box<dyn Reader>, Error> {
+    /// From the lowest position of the lanes on.
+    async fn intake(&self) -> Result<Intake, Error> {
         self.pulse.opening();
         let from = self.lanes.iter().map(|lane| lane.head().next).min().unwrap_or(self.end);
-        retry(&self.context, "opening a reader", || {
-            self.context.log.reader(&self.source.topic, self.partition, from)
-        })
-        .await
+        Intake::open(&self.context, &self.source, self.topic, self.partition, from).await
     }
 
-    async fn poll(&self, reader: &mut dyn Reader) -> Result<Vec<Record>, Error> {
-        let settings = &self.context.settings;
-        let mut attempts = Attempts::new(&self.context, "reading the log");
-        loop {
-            match reader.next(settings.batch_records, settings.poll_wait()).await {
-                Ok(records) => return Ok(records),
-                Err(error) => attempts.pause(error).await?,
-            }
-        }
-    }
-
-    /// Decodes once and lets every lane fold and commit; their store calls overlap.
-    async fn step(&mut self, decoder: &Decoder, records: &[Record]) -> Result<Step, Error> {
+    /// Lets every lane fold and commit; their store calls overlap.
+    async fn step(&mut self, batch: &MicroBatch) -> Result<Step, Error> {
+        let MicroBatch { records, decoded } = batch;
         let cells = &self.context.shared.counters;
         counters::add(&cells.records, records.len());
         counters::add(&cells.batches, 1);
-        let batch = busy(records.len(), || decoder.decode(records));
-        let prepared = busy(records.len(), || Prepared::new(&batch, &self.source));
+        let prepared = busy(records.len(), || Prepared::new(decoded, &self.source));
         let context = &self.context;
         let steps =
             try_join_all(self.lanes.iter_mut().map(|lane| lane.step(context, records, &prepared)))

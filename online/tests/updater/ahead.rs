@@ -1,0 +1,149 @@
+//! Where there is a backlog, the next micro-batch is read while the last one is committed, and no more than that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use event_log::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Topic};
+use online::updater::{Parts, Settings, Updater};
+use record::{Offset, Partition, Record};
+use runtime::shutdown;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::events::view;
+use crate::gate::gated;
+use crate::membership::PATIENCE;
+use crate::races::wait_for_end;
+use crate::replay::{digests, fresh_digests};
+use crate::world::{World, block_on, settings};
+
+/// A log that knows how many of the clicks were handed out.
+struct Counted {
+    inner: Arc<dyn EventLog>,
+    handed: watch::Sender<usize>,
+}
+
+struct CountedReader {
+    inner: Box<dyn Reader>,
+    handed: watch::Sender<usize>,
+}
+
+#[async_trait]
+impl Reader for CountedReader {
+    async fn next(&mut self, most: usize, wait: Duration) -> Result<Vec<Record>, Error> {
+        let records = self.inner.next(most, wait).await?;
+        self.handed.send_modify(|handed| *handed += records.len());
+        Ok(records)
+    }
+
+    fn position(&self) -> Offset {
+        self.inner.position()
+    }
+}
+
+#[async_trait]
+impl EventLog for Counted {
+    async fn topic(&self, topic: &str) -> Result<Topic, Error> {
+        self.inner.topic(topic).await
+    }
+
+    async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, Error> {
+        self.inner.create(topic, partitions).await
+    }
+
+    async fn append(
+        &self,
+        topic: &str,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        self.inner.append(topic, records).await
+    }
+
+    async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error> {
+        self.inner.bounds(topic).await
+    }
+
+    async fn reader(
+        &self,
+        topic: &str,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, Error> {
+        let inner = self.inner.reader(topic, partition, from).await?;
+        if topic != "clickstream" {
+            return Ok(inner);
+        }
+        Ok(Box::new(CountedReader { inner, handed: self.handed.clone() }))
+    }
+
+    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {
+        self.inner.join(topics).await
+    }
+}
+
+const BATCH: usize = 10;
+
+/// How many records of one visitor are handed out to an updater that cannot commit, when `expected` are and no more
+/// come for a while: `first` are in the log when it starts, 10 micro-batches more when it has come to its commit.
+fn handed_out(first: usize, expected: usize) -> usize {
+    block_on(async {
+        let world = World::new(86).await;
+        let event = |n| view(&format!("e{n}"), "ann", "i1", world.clock.now());
+        let there = first + 10 * BATCH;
+        world.append("clickstream", (0..first).map(event).collect()).await;
+        let (handed, mut seen) = watch::channel(0);
+        let log = Arc::new(Counted { inner: Arc::clone(&world.log), handed });
+        let (store, mut gate) = gated(&world.store);
+        let settings = Settings { batch_records: BATCH, pace_ms: 0, ..settings() };
+        let parts = Parts { log, store, ..world.parts() };
+        let (updater, handle) = Updater::open(settings, parts).await.unwrap();
+        let (stop, stopped) = shutdown::channel();
+        let updating = tokio::spawn(updater.alone().run(stopped));
+        gate.reached(2).await;
+        world.append("clickstream", (first..there).map(event).collect()).await;
+        timeout(PATIENCE, seen.wait_for(|seen| *seen >= expected)).await.unwrap().unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let handed = *seen.borrow();
+        gate.open();
+        wait_for_end(&world, &handle).await;
+        stop.shut_down();
+        updating.await.unwrap().unwrap();
+        assert_eq!(*seen.borrow(), there, "each once");
+        let found = digests(world.store.as_ref(), &world.lanes).await;
+        assert_eq!(found, fresh_digests(&world, 7).await);
+        handed
+    })
+}
+
+#[test]
+fn one_micro_batch_is_read_while_a_full_one_is_committed() {
+    assert_eq!(handed_out(BATCH, 2 * BATCH), 2 * BATCH);
+}
+
+#[test]
+fn nothing_is_read_while_one_is_committed_that_was_not_full() {
+    assert_eq!(handed_out(BATCH - 1, BATCH - 1), BATCH - 1);
+}
+
+/// An updater that ends while records wait for their turn leaves them to the next one.
+#[test]
+fn what_was_read_ahead_and_never_folded_is_read_again() {
+    block_on(async {
+        let mut world = World::new(87).await;
+        world.shop(400).await;
+        let (store, mut gate) = gated(&world.store);
+        let parts = Parts { store, ..world.parts() };
+        let settings = Settings { batch_records: BATCH, pace_ms: 0, ..settings() };
+        let (updater, _) = Updater::open(settings.clone(), parts).await.unwrap();
+        let (stop, stopped) = shutdown::channel();
+        let updating = tokio::spawn(updater.run(stopped));
+        gate.reached(4).await;
+        stop.shut_down();
+        gate.open();
+        timeout(PATIENCE, updating).await.unwrap().unwrap().unwrap();
+        world.drain(settings).await;
+        let found = digests(world.store.as_ref(), &world.lanes).await;
+        assert_eq!(found, fresh_digests(&world, 50).await);
+    });
+}
