@@ -92,6 +92,11 @@ impl Redis {
     /// [`Error::Unavailable`] when a server cannot be reached; [`Error::Unsuitable`] when one may
     /// evict or forget states, is too old, or is no master.
     pub async fn open(settings: Settings) -> Result<Self, Error> {
+        let opened = Self::open_servers(settings.clone()).await;
+        opened.map_err(|error| failure::at_start(&settings, error))
+    }
+
+    async fn open_servers(settings: Settings) -> Result<Self, Error> {
         let functions = Arc::new(Functions::new());
         let store = Self {
             reads: Link::open(&settings, &functions).await?,

@@ -1,5 +1,6 @@
 //! What librdkafka's clients are told, and what they say.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientConfig;
@@ -57,6 +58,11 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         log(level, facility, line);
+        // A broker that hangs up is logged and makes no error. What makes one says more, so that stands.
+        if facility == "FAIL" {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert_with(|| hung_up(line));
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -69,6 +75,19 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {}
+
+/// What librdkafka says of a connection that ended, without its thread; and what to look at.
+fn hung_up(line: &str) -> String {
+    let said = line.split_once("]: ").map_or(line, |(_, said)| said);
+    // The first question after connecting, which a listener that expects TLS does not understand.
+    let advice = match said.contains("in state APIVERSION_QUERY") && !said.contains("ssl://") {
+        true => {
+            "; if it speaks TLS at this port, set the property security.protocol to ssl or sasl_ssl"
+        }
+        false => "",
+    };
+    format!("{said}{advice}")
+}
 
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
     use RDKafkaLogLevel as Level;
@@ -151,16 +170,33 @@ pub(super) fn producer(settings: &Settings) -> ClientConfig {
 
 fn common(settings: &Settings) -> ClientConfig {
     let mut config = ClientConfig::new();
+    // `Context` wants to know of connections that end; what is shown is for the filter of the process's log.
+    if !matches!(config.log_level, RDKafkaLogLevel::Debug) {
+        config.set_log_level(RDKafkaLogLevel::Info);
+    }
     // Users' own first, so that what the adapter decides stands.
     config
         .set("reconnect.backoff.max.ms", "1000")
         .set("client.id", "twofold")
         .extend(settings.properties.iter().map(|(key, value)| (key.clone(), value.clone())));
+    if encrypts(&settings.properties) && !names_authority(&settings.properties) {
+        // OpenSSL as it is built here looks where no system has its authorities.
+        config.set("ssl.ca.location", "probe");
+    }
     config.set("bootstrap.servers", &settings.bootstrap_servers).set(
         "socket.timeout.ms",
         settings.request_timeout_ms.max(SOCKET_TIMEOUT_MS_MIN).to_string(),
     );
     config
+}
+
+fn encrypts(properties: &BTreeMap<String, String>) -> bool {
+    let protocol = properties.get("security.protocol").map(String::as_str).unwrap_or_default();
+    protocol.to_ascii_lowercase().ends_with("ssl")
+}
+
+fn names_authority(properties: &BTreeMap<String, String>) -> bool {
+    properties.keys().any(|key| key.starts_with("ssl.ca."))
 }
 
 /// librdkafka takes no less.
@@ -180,4 +216,43 @@ where
             reason: format!("no client with these settings: {other}"),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_hangs_up_is_told_with_what_to_look_at() {
+        let line = |protocol: &str, state: &str| {
+            let broker = format!("{protocol}[::1]:1/bootstrap");
+            hung_up(&format!(
+                "[thrd:{broker}]: {broker}: Disconnected (after 4ms in state {state})"
+            ))
+        };
+        let plain = line("", "APIVERSION_QUERY");
+        assert!(plain.starts_with("[::1]:1/bootstrap: Disconnected (after"), "{plain}");
+        assert!(plain.contains("security.protocol"), "{plain}");
+        assert!(!line("", "UP").contains("security.protocol"));
+        assert!(!line("ssl://", "APIVERSION_QUERY").contains("security.protocol"));
+    }
+
+    #[test]
+    fn authorities_are_looked_for_where_systems_have_them_unless_the_user_names_one() {
+        let looked_for = |properties: &[(&str, &str)]| {
+            let mut settings = Settings::new("host:9092");
+            let properties =
+                properties.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+            settings.properties = properties.collect();
+            common(&settings).get("ssl.ca.location").map(str::to_owned)
+        };
+        assert_eq!(looked_for(&[]), None);
+        assert_eq!(looked_for(&[("security.protocol", "sasl_plaintext")]), None);
+        for protocol in ["ssl", "SASL_SSL"] {
+            let protocol = ("security.protocol", protocol);
+            assert_eq!(looked_for(&[protocol]).as_deref(), Some("probe"));
+            assert_eq!(looked_for(&[protocol, ("ssl.ca.location", "/ca")]).as_deref(), Some("/ca"));
+            assert_eq!(looked_for(&[protocol, ("ssl.ca.pem", "…")]), None);
+        }
+    }
 }

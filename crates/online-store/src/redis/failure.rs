@@ -3,8 +3,11 @@
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::connection::{Node, Target};
-use super::layout;
+use super::{Settings, layout};
 use crate::Error;
+
+/// What errors call the one server.
+const SERVER: &str = "the server";
 
 /// Whether it says that the server is not there to answer, as against: that it does not want to.
 pub(super) fn is_outage(error: &RedisError) -> bool {
@@ -45,7 +48,7 @@ pub(super) fn says_loaded(text: &str) -> bool {
 pub(super) fn error(at: &Target, error: &RedisError) -> Error {
     let at = match at {
         Target::Key(key) => key,
-        Target::Node(Node::Only) => "the server",
+        Target::Node(Node::Only) => SERVER,
         Target::Node(Node::Master { host, port }) => &format!("{host}:{port}"),
     };
     if error.code() == Some("WRONGTYPE") {
@@ -66,6 +69,63 @@ pub(super) fn opening(error: &RedisError) -> Error {
     unavailable(text)
 }
 
+/// Says of an error at the start where it was met, and what to look at: a wrong URL or a missing authority shows
+/// there.
+pub(super) fn at_start(settings: &Settings, error: Error) -> Error {
+    let Error::Unavailable { reason } = error else { return error };
+    let nodes = settings.nodes.iter().map(|(host, port)| match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    });
+    let place = nodes.collect::<Vec<_>>().join(",");
+    let reason = reason.strip_prefix(SERVER).and_then(|r| r.strip_prefix(": ")).unwrap_or(&reason);
+    let advice = advice(settings.tls, reason).map(|advice| format!(" ({advice})"));
+    unavailable(format!("{place}: {reason}{}", advice.unwrap_or_default()))
+}
+
+/// Where the client library's words do not say it.
+fn advice(tls: bool, reason: &str) -> Option<&'static str> {
+    let says = |signs: &[&str]| signs.iter().any(|sign| reason.contains(sign));
+    match tls {
+        // An authority of the same name with another key gives the latter.
+        true if says(&["UnknownIssuer", "BadSignature"]) => Some(
+            "nobody vouches for its certificate whom this system trusts: name the file of the \
+             authority's certificate in the variable SSL_CERT_FILE",
+        ),
+        // Redis waits for the rest of what it takes for a long line.
+        true if says(&["timed out", "in time", "InvalidContentType"]) => {
+            Some("if it does not speak TLS at this port, write redis:// in the store's URL")
+        }
+        // All that a server does which expected TLS.
+        false if says(&["reset by peer", "roken pipe", "end of file", "terminated"]) => {
+            Some("if it speaks TLS at this port, write rediss:// in the store's URL")
+        }
+        _ => None,
+    }
+}
+
 pub(super) fn unavailable(reason: impl Into<String>) -> Error {
     Error::Unavailable { reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_at_the_start_is_told_with_its_place_and_what_to_look_at() {
+        let nodes = vec![("::1".to_owned(), 1), ("b".to_owned(), 2)];
+        let told = |tls, reason: &str| {
+            let settings = Settings { nodes: nodes.clone(), tls, ..Settings::default() };
+            at_start(&settings, unavailable(reason)).to_string()
+        };
+        assert_eq!(
+            told(true, "the server: Connection refused"),
+            "online store unavailable: [::1]:1,b:2: Connection refused"
+        );
+        assert!(told(true, "invalid peer certificate: UnknownIssuer").contains("SSL_CERT_FILE"));
+        assert!(told(true, "corrupt message of type InvalidContentType").contains("redis://"));
+        assert!(told(false, "Connection reset by peer (os error 104)").contains("rediss://"));
+        assert!(!told(true, "Connection reset by peer (os error 104)").contains("rediss://"));
+    }
 }

@@ -84,7 +84,9 @@ impl Settings {
             other => return Err(wrong(format!("an unknown scheme `{other}`"))),
         };
         if tls && !cfg!(feature = "tls") {
-            return Err(wrong("TLS, which this build has not (feature `tls`),"));
+            return Err(wrong(
+                "TLS, which this program was built without (build it with `--features tls`),",
+            ));
         }
         let mut settings = Self { cluster, tls, ..Self::default() };
         let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
@@ -223,6 +225,16 @@ mod tests {
         assert_eq!((cluster.username, cluster.password.as_deref()), (None, Some("secret")));
         let nodes = [("a", 1), ("b", 6379), ("c", 3)].map(|(host, port)| (host.to_owned(), port));
         assert_eq!(cluster.nodes, nodes);
+    }
+
+    #[test]
+    fn tls_is_taken_or_says_how_to_get_it() {
+        for (url, cluster) in [("rediss://host", false), ("rediss+cluster://a:1,b", true)] {
+            let read = Settings::from_url(url).map(|settings| (settings.tls, settings.cluster));
+            let read = read.map_err(|error| error.to_string().contains("--features tls"));
+            let expected = if cfg!(feature = "tls") { Ok((true, cluster)) } else { Err(true) };
+            assert_eq!(read, expected, "{url}");
+        }
     }
 
     #[test]
