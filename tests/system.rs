@@ -43,6 +43,9 @@ mod owner;
 mod owner_faults;
 #[path = "system/stream.rs"]
 mod stream;
+#[cfg(feature = "tls")]
+#[path = "system/tls.rs"]
+mod tls;
 #[path = "system/traces.rs"]
 mod traces;
 #[path = "system/trained.rs"]

@@ -34,7 +34,7 @@ impl Servers {
     }
 }
 
-fn digests(status: &Value) -> Vec<&Value> {
+pub(crate) fn digests(status: &Value) -> Vec<&Value> {
     status["lanes"].as_array().unwrap().iter().map(|lane| &lane["digest"]).collect()
 }
 

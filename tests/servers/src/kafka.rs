@@ -32,7 +32,7 @@ impl Kafka {
     /// When it does not start.
     #[must_use]
     pub fn start(libs: &Path) -> Self {
-        Self::start_with(libs, |_| String::new())
+        Self::start_with(libs, &[], |_| String::new())
     }
 
     /// As [`Kafka::start`]; whoever comes to the second address has to say `user` and `password` (SASL, PLAIN).
@@ -42,13 +42,39 @@ impl Kafka {
     #[must_use]
     pub fn start_with_password(libs: &Path, user: &str, password: &str) -> (Self, String) {
         let secret = format!("127.0.0.1:{}", free_port());
-        let kafka =
-            Self::start_with(libs, |open| password_properties(open, &secret, user, password));
+        let more = |open: &Listeners| password_properties(open, &secret, user, password);
+        let kafka = Self::start_with(libs, &[], more);
         (kafka, secret)
     }
 
-    /// `more` says other properties, from the listeners without a password.
-    fn start_with(libs: &Path, more: impl FnOnce(&Listeners) -> String) -> Self {
+    /// As [`Kafka::start`], with two more addresses that speak TLS; at one of them `user` and `password` have to
+    /// be said (SASL, SCRAM-SHA-512).
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[cfg(feature = "certificates")]
+    #[must_use]
+    pub fn start_with_tls(
+        libs: &Path,
+        certificates: &crate::Certificates,
+        user: &str,
+        password: &str,
+    ) -> (Self, Encrypted) {
+        let address = || format!("127.0.0.1:{}", free_port());
+        let encrypted = Encrypted { open: address(), secret: address() };
+        let user = format!("SCRAM-SHA-512=[name={user},password={password}]");
+        let more = |open: &Listeners| tls_properties(open, &encrypted, &certificates.both());
+        let kafka = Self::start_with(libs, &["--add-scram", &user], more);
+        (kafka, encrypted)
+    }
+
+    /// `formatted` says how the broker's folder is made, beside where and for which cluster; `more` says other
+    /// properties, from the listeners that let everybody in.
+    fn start_with(
+        libs: &Path,
+        formatted: &[&str],
+        more: impl FnOnce(&Listeners) -> String,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (port, controller) = (free_port(), free_port());
         let classpath = libs.join("*").display().to_string();
@@ -58,7 +84,7 @@ impl Kafka {
         };
         let properties = properties(folder.path(), controller, &listeners) + &more(&listeners);
         fs::write(folder.path().join(PROPERTIES), properties).expect("a file in it");
-        format(&classpath, folder.path());
+        format(&classpath, folder.path(), formatted);
         let process = run(&classpath, folder.path());
         let mut kafka = Self { process, folder, classpath, port };
         kafka.wait();
@@ -114,6 +140,16 @@ impl Kafka {
     }
 }
 
+/// A broker's addresses that speak TLS: `HOST:PORT`.
+#[cfg(feature = "certificates")]
+#[derive(Debug)]
+pub struct Encrypted {
+    /// Lets everybody in.
+    pub open: String,
+    /// Asks for a user and a password.
+    pub secret: String,
+}
+
 const PROPERTIES: &str = "server.properties";
 /// 16 bytes in base64; brokers of different tests never meet.
 const CLUSTER_ID: &str = "dHdvZm9sZC10ZXN0cy0wMQ";
@@ -133,6 +169,24 @@ fn password_properties(open: &Listeners, secret: &str, user: &str, password: &st
          listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT\n\
          sasl.enabled.mechanisms=PLAIN\n\
          listener.name.sasl_plaintext.plain.sasl.jaas.config={login} user_{user}=\"{password}\";\n"
+    )
+}
+
+/// Two more listeners; of two lines for one property the later one counts.
+#[cfg(feature = "certificates")]
+fn tls_properties(open: &Listeners, encrypted: &Encrypted, key: &Path) -> String {
+    let Listeners { all, advertised } = open;
+    let more = format!("SSL://{},SASL_SSL://{}", encrypted.open, encrypted.secret);
+    let login = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+    format!(
+        "listeners={all},{more}\n\
+         advertised.listeners={advertised},{more}\n\
+         listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL\n\
+         ssl.keystore.type=PEM\n\
+         ssl.keystore.location={}\n\
+         sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+         listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={login}\n",
+        key.display()
     )
 }
 
@@ -163,9 +217,10 @@ fn properties(folder: &Path, controller: u16, listeners: &Listeners) -> String {
     lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
 }
 
-fn format(classpath: &str, folder: &Path) {
+fn format(classpath: &str, folder: &Path, more: &[&str]) {
     let mut command = java(classpath, "128m", "kafka.tools.StorageTool");
     command.args(["format", "--standalone", "-t", CLUSTER_ID, "-c"]).arg(folder.join(PROPERTIES));
+    command.args(more);
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -58,6 +58,24 @@ impl Redis {
         Self::start_at(server, free_port(), fsync, arguments)
     }
 
+    /// As [`Redis::start`]; at the second address (`rediss://127.0.0.1:PORT`) it speaks TLS.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[cfg(feature = "certificates")]
+    #[must_use]
+    pub fn start_with_tls(
+        server: &Path,
+        fsync: Fsync,
+        certificates: &crate::Certificates,
+    ) -> (Self, String) {
+        let port = free_port();
+        let arguments = certificates.of_redis(port);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let redis = Self::start_with(server, fsync, &arguments);
+        (redis, format!("rediss://127.0.0.1:{port}"))
+    }
+
     pub(crate) fn start_at(server: &Path, port: u16, fsync: Fsync, arguments: &[&str]) -> Self {
         let fsync = match fsync {
             Fsync::Always => "always",
