@@ -30,6 +30,10 @@ pub use crate::membership::{Change, Membership, Share, Sole};
 /// by itself, so that a record that went into one log goes into the other.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
+/// About the most bytes of records that one call of a [`Reader`] gives: a call that has given as many may have left
+/// more behind.
+pub const READ_BYTES_MAX: usize = 4 << 20;
+
 /// A topic as it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topic {
@@ -262,7 +266,7 @@ pub trait EventLog: Send + Sync {
 /// Reads one partition in order.
 #[async_trait]
 pub trait Reader: Send {
-    /// The next records: at most `records_max` (and about 4 MiB); empty when none came within `wait`,
+    /// The next records: at most `records_max` (and about [`READ_BYTES_MAX`]); empty when none came within `wait`,
     /// which does not mean that there are none: a log on the network may be slower than that. A call
     /// that is dropped loses nothing.
     ///

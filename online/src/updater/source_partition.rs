@@ -62,35 +62,49 @@ impl SourcePartition {
         mut joining: mpsc::Receiver<Vec<LaneTask>>,
         shutdown: Shutdown,
     ) -> Result<Vec<LaneTask>, Error> {
-        let mut intake = self.intake().await?;
+        self.pulse.opening();
+        let (context, source) = (&self.context, &self.source);
+        let mut intake =
+            Intake::open(context, source, self.topic, self.partition, self.from()).await?;
+        let worked = self.work(&mut intake, until, &mut joining, shutdown).await;
+        intake.stop().await;
+        worked.map(|()| self.lanes)
+    }
+
+    async fn work(
+        &mut self,
+        intake: &mut Intake,
+        until: Until,
+        joining: &mut mpsc::Receiver<Vec<LaneTask>>,
+        shutdown: Shutdown,
+    ) -> Result<(), Error> {
         loop {
             self.pulse.reading(intake.position());
             self.covered(intake.position());
             if until == Until::End && intake.position() >= self.end {
-                break;
+                return Ok(());
             }
             if let Ok(lanes) = joining.try_recv() {
                 self.lanes.extend(lanes);
-                intake.close().await;
-                intake = self.intake().await?;
+                self.read_again(intake).await?;
             }
-            let Some(batch) = shutdown.unless(intake.next()).await else { break };
+            let Some(batch) = shutdown.unless(intake.next()).await else { return Ok(()) };
             let Some(batch) = batch? else { continue };
             self.pulse.committing();
             if self.step(&batch).await? == Step::Rewind {
-                intake.close().await;
-                intake = self.intake().await?;
+                self.read_again(intake).await?;
             }
         }
-        intake.close().await;
-        Ok(self.lanes)
     }
 
-    /// From the lowest position of the lanes on.
-    async fn intake(&self) -> Result<Intake, Error> {
+    /// Where the last of the lanes stands.
+    fn from(&self) -> Offset {
+        self.lanes.iter().map(|lane| lane.head().next).min().unwrap_or(self.end)
+    }
+
+    async fn read_again(&self, intake: &mut Intake) -> Result<(), Error> {
         self.pulse.opening();
-        let from = self.lanes.iter().map(|lane| lane.head().next).min().unwrap_or(self.end);
-        Intake::open(&self.context, &self.source, self.topic, self.partition, from).await
+        intake.reopen(self.from()).await
     }
 
     /// Lets every lane fold and commit; their store calls overlap.

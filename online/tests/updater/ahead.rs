@@ -16,7 +16,7 @@ use crate::gate::gated;
 use crate::membership::PATIENCE;
 use crate::races::wait_for_end;
 use crate::replay::{digests, fresh_digests};
-use crate::world::{World, block_on, settings};
+use crate::world::{self, World, block_on, settings};
 
 /// A log that knows how many of the clicks were handed out.
 struct Counted {
@@ -130,18 +130,26 @@ fn nothing_is_read_while_one_is_committed_that_was_not_full() {
 #[test]
 fn what_was_read_ahead_and_never_folded_is_read_again() {
     block_on(async {
-        let mut world = World::new(87).await;
-        world.shop(400).await;
+        let world = World::new(87).await;
+        let event = |n| view(&format!("e{n}"), &format!("v{}", n % 50), "i1", world.clock.now());
+        world.append("clickstream", (0..400).map(event).collect()).await;
+        let (handed, mut seen) = watch::channel(0);
+        let log = Arc::new(Counted { inner: Arc::clone(&world.log), handed });
         let (store, mut gate) = gated(&world.store);
-        let parts = Parts { store, ..world.parts() };
+        let parts = Parts { log, store, ..world.parts() };
         let settings = Settings { batch_records: BATCH, pace_ms: 0, ..settings() };
-        let (updater, _) = Updater::open(settings.clone(), parts).await.unwrap();
+        let (updater, handle) = Updater::open(settings.clone(), parts).await.unwrap();
         let (stop, stopped) = shutdown::channel();
         let updating = tokio::spawn(updater.run(stopped));
-        gate.reached(4).await;
+        let partitions = world::PARTITIONS as usize;
+        let all_ahead = seen.wait_for(|seen| *seen >= 2 * BATCH * partitions);
+        timeout(PATIENCE, all_ahead).await.unwrap().unwrap();
+        gate.reached(2 * u64::from(world::PARTITIONS)).await;
         stop.shut_down();
         gate.open();
         timeout(PATIENCE, updating).await.unwrap().unwrap().unwrap();
+        let folded = handle.counters().records;
+        assert!(folded < *seen.borrow() as u64, "{folded} of {}", *seen.borrow());
         world.drain(settings).await;
         let found = digests(world.store.as_ref(), &world.lanes).await;
         assert_eq!(found, fresh_digests(&world, 50).await);

@@ -11,10 +11,7 @@ use tokio::time::timeout;
 
 use super::layout;
 use super::topics::{Tail, TopicState, Topics};
-use crate::{Error, Reader};
-
-/// About the most bytes of one call's records.
-const BYTES_MAX: usize = 4 << 20;
+use crate::{Error, READ_BYTES_MAX, Reader};
 
 /// Who is no further behind reads where the caller stands: what was written last is nearly always in memory, and a
 /// change of threads takes longer than that where processors are busy.
@@ -87,13 +84,13 @@ impl PartitionReader {
                     let record = record?;
                     if record.offset == next {
                         next = next.next();
+                        bytes += record.key.len() + record.value.len();
                         found.push_back(record);
                     } else if record.offset > next {
                         return Err(missing(&topic, partition, next));
                     }
                 }
-                bytes += block.len();
-                if found.len() >= records_max || bytes >= BYTES_MAX {
+                if found.len() >= records_max || bytes >= READ_BYTES_MAX {
                     break;
                 }
             }

@@ -9,18 +9,15 @@ use record::{AppendTime, Offset, Partition, Record};
 use tokio::time::Instant;
 
 use super::{Fault, PartitionReader};
-use crate::Error;
 use crate::kafka::headers;
-
-/// About the most bytes of one call's records.
-const BYTES_MAX: usize = 4 << 20;
+use crate::{Error, READ_BYTES_MAX};
 
 impl PartitionReader {
     /// Takes what is there, at most `records_max`, up to the first fault. Waits for nothing, so it
     /// cannot be dropped half way.
     pub(super) fn drain(&mut self, records_max: usize) {
         let mut bytes = 0;
-        while self.held.len() < records_max && bytes < BYTES_MAX && self.fault.is_none() {
+        while self.held.len() < records_max && bytes < READ_BYTES_MAX && self.fault.is_none() {
             match self.claim.queue.poll(Duration::ZERO) {
                 None => break,
                 Some(Err(error)) => self.fault = Some(Fault::of(error)),
