@@ -59,7 +59,7 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         log(level, facility, line);
         // A broker that hangs up is logged and makes no error. What makes one says more, so that stands.
-        if facility == "FAIL" {
+        if facility == FAIL {
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
             failed.get_or_insert_with(|| hung_up(line));
         }
@@ -75,6 +75,9 @@ impl ClientContext for Context {
 }
 
 impl ConsumerContext for Context {}
+
+/// What librdkafka calls its lines of connections that ended.
+const FAIL: &str = "FAIL";
 
 /// What librdkafka says of a connection that ended, without its thread; and what to look at.
 fn hung_up(line: &str) -> String {
@@ -96,6 +99,10 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
             tracing::error!(facility, "librdkafka: {line}");
         }
         Level::Warning => tracing::warn!(facility, "librdkafka: {line}"),
+        // An idle connection that a broker closes is nothing to tell an operator of.
+        Level::Notice | Level::Info if facility == FAIL => {
+            tracing::debug!(facility, "librdkafka: {line}");
+        }
         Level::Notice | Level::Info => tracing::info!(facility, "librdkafka: {line}"),
         Level::Debug => tracing::debug!(facility, "librdkafka: {line}"),
     }

@@ -15,7 +15,7 @@ const MAJOR_MIN: u32 = 7;
 /// a replica, or of the other kind than the URL says.
 pub(super) async fn check(link: &Link, settings: &Settings, node: &Node) -> Result<(), Error> {
     let info = Info::of(link, node).await?;
-    kind(&info, settings.cluster)?;
+    kind(&info, settings)?;
     if settings.allow_volatile {
         return Ok(());
     }
@@ -28,7 +28,7 @@ pub(super) async fn check(link: &Link, settings: &Settings, node: &Node) -> Resu
     snapshots(link.call(Target::Node(node.clone()), command).await)
 }
 
-fn kind(info: &Info, cluster: bool) -> Result<(), Error> {
+fn kind(info: &Info, settings: &Settings) -> Result<(), Error> {
     let version = info.get("redis_version");
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < MAJOR_MIN) {
@@ -38,11 +38,12 @@ fn kind(info: &Info, cluster: bool) -> Result<(), Error> {
         return refuse("the server is a replica", "name its master in the store's URL");
     }
     // A cluster's client has found out by itself that this is one.
-    if !cluster && info.get("cluster_enabled") == "1" {
-        return refuse(
-            "the server is a node of a Redis Cluster",
-            "write redis+cluster:// in the store's URL",
-        );
+    if !settings.cluster && info.get("cluster_enabled") == "1" {
+        let remedy = match settings.tls {
+            true => "write rediss+cluster:// in the store's URL",
+            false => "write redis+cluster:// in the store's URL",
+        };
+        return refuse("the server is a node of a Redis Cluster", remedy);
     }
     Ok(())
 }
@@ -104,7 +105,10 @@ mod tests {
 
     fn refusal(info: &str) -> Option<String> {
         let info = Info::parse(info);
-        kind(&info, false).and_then(|()| eviction(&info)).err().map(|error| error.to_string())
+        kind(&info, &Settings::default())
+            .and_then(|()| eviction(&info))
+            .err()
+            .map(|error| error.to_string())
     }
 
     #[test]

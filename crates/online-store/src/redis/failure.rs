@@ -58,12 +58,15 @@ pub(super) fn error(at: &Target, error: &RedisError) -> Error {
 }
 
 /// An error of the first connections of a cluster.
-pub(super) fn opening(error: &RedisError) -> Error {
+pub(super) fn opening(settings: &Settings, error: &RedisError) -> Error {
     let text = error.to_string();
     if text.contains("cluster support disabled") {
         return Error::Unsuitable {
             reason: "the server is no node of a Redis Cluster".into(),
-            remedy: "write redis:// in the store's URL",
+            remedy: match settings.tls {
+                true => "write rediss:// in the store's URL",
+                false => "write redis:// in the store's URL",
+            },
         };
     }
     unavailable(text)
@@ -79,27 +82,30 @@ pub(super) fn at_start(settings: &Settings, error: Error) -> Error {
     });
     let place = nodes.collect::<Vec<_>>().join(",");
     let reason = reason.strip_prefix(SERVER).and_then(|r| r.strip_prefix(": ")).unwrap_or(&reason);
-    let advice = advice(settings.tls, reason).map(|advice| format!(" ({advice})"));
+    let advice = advice(settings, reason).map(|advice| format!(" ({advice})"));
     unavailable(format!("{place}: {reason}{}", advice.unwrap_or_default()))
 }
 
 /// Where the client library's words do not say it.
-fn advice(tls: bool, reason: &str) -> Option<&'static str> {
+fn advice(settings: &Settings, reason: &str) -> Option<String> {
     let says = |signs: &[&str]| signs.iter().any(|sign| reason.contains(sign));
-    match tls {
+    let cluster = if settings.cluster { "+cluster" } else { "" };
+    match settings.tls {
         // An authority of the same name with another key gives the latter.
         true if says(&["UnknownIssuer", "BadSignature"]) => Some(
-            "nobody vouches for its certificate whom this system trusts: name the file of the \
-             authority's certificate in the variable SSL_CERT_FILE",
+            "nobody who is trusted vouches for its certificate: the variable SSL_CERT_FILE names the \
+             file of those who are, in place of the system's"
+                .to_owned(),
         ),
         // Redis waits for the rest of what it takes for a long line.
-        true if says(&["timed out", "in time", "InvalidContentType"]) => {
-            Some("if it does not speak TLS at this port, write redis:// in the store's URL")
-        }
+        true if says(&["timed out", "in time", "InvalidContentType"]) => Some(format!(
+            "if it can be reached and does not speak TLS at this port, write redis{cluster}:// in the \
+             store's URL"
+        )),
         // All that a server does which expected TLS.
-        false if says(&["reset by peer", "roken pipe", "end of file", "terminated"]) => {
-            Some("if it speaks TLS at this port, write rediss:// in the store's URL")
-        }
+        false if says(&["reset by peer", "roken pipe", "end of file", "terminated"]) => Some(format!(
+            "if it speaks TLS at this port, write rediss{cluster}:// in the store's URL"
+        )),
         _ => None,
     }
 }
@@ -116,7 +122,8 @@ mod tests {
     fn what_fails_at_the_start_is_told_with_its_place_and_what_to_look_at() {
         let nodes = vec![("::1".to_owned(), 1), ("b".to_owned(), 2)];
         let told = |tls, reason: &str| {
-            let settings = Settings { nodes: nodes.clone(), tls, ..Settings::default() };
+            let settings =
+                Settings { nodes: nodes.clone(), tls, cluster: true, ..Settings::default() };
             at_start(&settings, unavailable(reason)).to_string()
         };
         assert_eq!(
@@ -124,8 +131,12 @@ mod tests {
             "online store unavailable: [::1]:1,b:2: Connection refused"
         );
         assert!(told(true, "invalid peer certificate: UnknownIssuer").contains("SSL_CERT_FILE"));
-        assert!(told(true, "corrupt message of type InvalidContentType").contains("redis://"));
-        assert!(told(false, "Connection reset by peer (os error 104)").contains("rediss://"));
-        assert!(!told(true, "Connection reset by peer (os error 104)").contains("rediss://"));
+        assert!(
+            told(true, "corrupt message of type InvalidContentType").contains("redis+cluster://")
+        );
+        assert!(
+            told(false, "Connection reset by peer (os error 104)").contains("rediss+cluster://")
+        );
+        assert!(!told(true, "Connection reset by peer (os error 104)").contains("write"));
     }
 }

@@ -59,7 +59,7 @@ impl Link {
         let connection = timeout_at(deadline, Connection::open(settings))
             .await
             .map_err(|_| failure::unavailable("no node of the cluster answered in time"))?
-            .map_err(|error| failure::opening(&error))?;
+            .map_err(|error| failure::opening(settings, &error))?;
         let limits = Limits { failures_max: settings.failures_max, open_for: settings.open_for };
         let breakers = if settings.cluster { CLUSTER_BREAKERS } else { 1 };
         let inner = Inner {
