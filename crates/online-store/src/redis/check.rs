@@ -2,10 +2,10 @@
 
 use ::redis::{Cmd, Value};
 
-use super::Settings;
 use super::connection::{Node, Target};
 use super::link::Link;
 use super::nodes::Info;
+use super::{Settings, failure};
 use crate::Error;
 
 /// Functions came with it.
@@ -15,6 +15,7 @@ const MAJOR_MIN: u32 = 7;
 /// a replica, or of the other kind than the URL says.
 pub(super) async fn check(link: &Link, settings: &Settings, node: &Node) -> Result<(), Error> {
     let info = Info::of(link, node).await?;
+    loaded(&info)?;
     kind(&info, settings)?;
     if settings.allow_volatile {
         return Ok(());
@@ -26,6 +27,14 @@ pub(super) async fn check(link: &Link, settings: &Settings, node: &Node) -> Resu
     let mut command = Cmd::new();
     command.arg("CONFIG").arg("GET").arg("save");
     snapshots(link.call(Target::Node(node.clone()), command).await)
+}
+
+/// Until a server that starts has read its files, it says of itself that it has none.
+fn loaded(info: &Info) -> Result<(), Error> {
+    match info.get("loading") {
+        "1" => Err(failure::unavailable("the server is loading its data")),
+        _ => Ok(()),
+    }
 }
 
 fn kind(info: &Info, settings: &Settings) -> Result<(), Error> {
@@ -105,7 +114,8 @@ mod tests {
 
     fn refusal(info: &str) -> Option<String> {
         let info = Info::parse(info);
-        kind(&info, &Settings::default())
+        loaded(&info)
+            .and_then(|()| kind(&info, &Settings::default()))
             .and_then(|()| eviction(&info))
             .err()
             .map(|error| error.to_string())
@@ -120,6 +130,13 @@ mod tests {
             assert!(refusal(&old).unwrap().contains("no functions"), "{old}");
         }
         assert!(refusal(&redis("7.0.0", "slave")).unwrap().contains("a replica"));
+    }
+
+    #[test]
+    fn a_server_that_loads_its_data_is_waited_for() {
+        let info = Info::parse("redis_version:7.0.0\nrole:master\nloading:1\naof_enabled:0");
+        assert!(matches!(loaded(&info), Err(Error::Unavailable { .. })));
+        assert_eq!(refusal("redis_version:7.0.0\nrole:master\nloading:0"), None);
     }
 
     #[test]
