@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, UInt64Type};
@@ -20,7 +19,8 @@ pub struct PartitionReader {
     partition: Partition,
     parts: VecDeque<Part>,
     to: Offset,
-    open: Option<(PathBuf, ParquetRecordBatchReader)>,
+    /// The first of the parts.
+    open: Option<ParquetRecordBatchReader>,
 }
 
 impl PartitionReader {
@@ -31,28 +31,25 @@ impl PartitionReader {
     /// The next records, in offset order; `None` at the end.
     ///
     /// # Errors
-    /// When a file is torn or does not match its summary.
+    /// When a file is torn or does not match its summary. To ask again is to read that file again: what is behind
+    /// it is never given in its stead.
     pub fn next_chunk(&mut self) -> Result<Option<Vec<Record>>, Error> {
-        loop {
-            if let Some((path, reader)) = &mut self.open {
-                if let Some(batch) = reader.next() {
-                    let batch = batch.map_err(|error| damaged(path, error.to_string()))?;
-                    let mut records = records(self.partition, &batch);
-                    records.retain(|record| record.offset < self.to);
-                    if records.is_empty() {
-                        return Ok(None);
-                    }
-                    return Ok(Some(records));
-                }
-                self.open = None;
-            }
-            match self.parts.pop_front() {
-                Some(part) if part.first < self.to => {
-                    self.open = Some((part.path.clone(), open(&part)?));
-                }
-                _ => return Ok(None),
-            }
+        while let Some(part) = self.parts.front().filter(|part| part.first < self.to) {
+            let mut reader = match self.open.take() {
+                Some(reader) => reader,
+                None => open(part)?,
+            };
+            let Some(batch) = reader.next() else {
+                self.parts.pop_front();
+                continue;
+            };
+            let batch = batch.map_err(|error| damaged(&part.path, error.to_string()))?;
+            self.open = Some(reader);
+            let mut records = records(self.partition, &batch);
+            records.retain(|record| record.offset < self.to);
+            return Ok((!records.is_empty()).then_some(records));
         }
+        Ok(None)
     }
 }
 

@@ -96,8 +96,9 @@ async fn torn_missing_and_overlapping_files_are_named_with_the_remedy() {
     let end = archive.extent("clickstream").unwrap().ends[0];
     let read = || {
         let mut reader = archive.partition("clickstream", Partition(0), end)?;
-        while reader.next_chunk()?.is_some() {}
-        Ok::<(), Error>(())
+        while let Ok(Some(_)) = reader.next_chunk() {}
+        // Who asks again after an error gets nothing that lies behind.
+        reader.next_chunk().map(|more| assert!(more.is_none()))
     };
     let mut torn = bytes.clone();
     torn.truncate(bytes.len() - 3);

@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::Error;
 use super::context::Context;
 use super::retry::{Attempts, retry};
+use super::{Error, Settings};
 use crate::busy::busy;
 
 /// A micro-batch: at least one record.
@@ -23,8 +23,15 @@ pub(super) struct MicroBatch {
     pub(super) decoded: EventBatch,
 }
 
-/// What one read gives: where the reader stands after it, and what came, if anything did.
-type Read = Result<(Offset, Option<MicroBatch>), Error>;
+/// What one read gives.
+struct Read {
+    /// Where the reader stands after it.
+    position: Offset,
+    /// What came, if anything did.
+    batch: Option<MicroBatch>,
+    /// What stopped it behind that.
+    fault: Option<event_log::Error>,
+}
 
 /// Reads and decodes a partition.
 pub(super) struct Intake {
@@ -32,6 +39,8 @@ pub(super) struct Intake {
     reading: Reading,
     /// Everything before it was handed out.
     position: Offset,
+    /// What stands behind it, instead of records.
+    fault: Option<event_log::Error>,
     /// When the next micro-batch may begin.
     due: Instant,
 }
@@ -52,7 +61,7 @@ enum Reading {
 
 /// A task that reads the next micro-batch, the only one in its set: it is told to stop when the set is dropped.
 struct Ahead {
-    task: JoinSet<(Box<dyn Reader>, Read)>,
+    task: JoinSet<(Box<dyn Reader>, Result<Read, Error>)>,
     /// Somebody waits for what it has.
     wanted: Arc<Notify>,
 }
@@ -77,6 +86,7 @@ impl Intake {
             origin,
             position: reader.position(),
             reading: Reading::Here(reader),
+            fault: None,
             due: Instant::now(),
         })
     }
@@ -88,7 +98,8 @@ impl Intake {
     pub(super) async fn reopen(&mut self, from: Offset) -> Result<(), Error> {
         self.stop().await;
         let reader = self.origin.reader(from).await?;
-        (self.position, self.reading) = (reader.position(), Reading::Here(reader));
+        (self.position, self.reading, self.fault) =
+            (reader.position(), Reading::Here(reader), None);
         Ok(())
     }
 
@@ -104,7 +115,7 @@ impl Intake {
     pub(super) async fn next(&mut self) -> Result<Option<MicroBatch>, Error> {
         sleep_until(self.due).await;
         let read = match &mut self.reading {
-            Reading::Here(reader) => self.origin.read(reader.as_mut()).await,
+            Reading::Here(reader) => self.origin.read(reader.as_mut(), &mut self.fault).await,
             Reading::Ahead(Ahead { task, wanted }) => {
                 wanted.notify_one();
                 let ended = task.join_next().await.expect("its task until that has ended");
@@ -113,14 +124,14 @@ impl Intake {
                 read
             }
         };
-        let (position, batch) = read?;
-        self.position = position;
+        let Read { position, batch, fault } = read?;
+        (self.position, self.fault) = (position, fault);
         if let Some(batch) = &batch {
             self.due = Instant::now();
-            if self.origin.is_full(&batch.records) {
-                self.read_ahead();
-            } else {
-                self.due += self.origin.context.settings.pace();
+            let settings = &self.origin.context.settings;
+            match is_full(settings, batch.records.len(), bytes(&batch.records)) {
+                true => self.read_ahead(),
+                false => self.due += settings.pace(),
             }
         }
         Ok(batch)
@@ -156,57 +167,90 @@ impl Origin {
         .await
     }
 
-    /// What is there, or comes within the poll's wait.
-    async fn read(&self, reader: &mut dyn Reader) -> Read {
+    /// What is there, or comes within the poll's wait. What was met by the last read is told first, and not
+    /// before its time is it over.
+    async fn read(
+        &self,
+        reader: &mut dyn Reader,
+        fault: &mut Option<event_log::Error>,
+    ) -> Result<Read, Error> {
         let settings = &self.context.settings;
         let mut attempts = Attempts::new(&self.context, "reading the log");
+        if let Some(error) = fault.take() {
+            attempts.pause(error).await?;
+        }
         loop {
             match reader.next(settings.batch_records, settings.poll_wait()).await {
-                Ok(records) => return Ok(self.decoded(records, reader)),
+                Ok(records) => return Ok(self.decoded(records, None, reader)),
                 Err(error) => attempts.pause(error).await?,
             }
         }
     }
 
     /// A full micro-batch; when somebody waits for it, what is there by then.
-    async fn read_full(&self, reader: &mut dyn Reader, wanted: &Notify) -> Read {
+    async fn read_full(&self, reader: &mut dyn Reader, wanted: &Notify) -> Result<Read, Error> {
         let settings = &self.context.settings;
-        let (mut records, mut is_wanted): (Vec<Record>, _) = (Vec::new(), false);
-        while !self.is_full(&records) {
-            if is_wanted && records.is_empty() {
-                return self.read(reader).await;
-            }
-            let wait = if is_wanted { Duration::ZERO } else { settings.poll_wait() };
+        let mut attempts = Attempts::new(&self.context, "reading the log");
+        let (mut records, mut size, mut is_wanted) = (Vec::new(), 0, false);
+        while !is_full(settings, records.len(), size) {
             let room = settings.batch_records - records.len();
-            let more = tokio::select! {
-                biased;
-                () = wanted.notified(), if !is_wanted => {
-                    is_wanted = true;
-                    continue;
+            match self.more(reader, room, wanted, &mut is_wanted).await {
+                Ok(more) if more.is_empty() && is_wanted && records.is_empty() => {
+                    return self.read(reader, &mut None).await;
                 }
-                more = reader.next(room, wait) => more,
-            };
-            match more {
                 Ok(more) if more.is_empty() && is_wanted => break,
-                Ok(more) => records.extend(more),
-                // What came before it is not lost; the next read meets it again.
-                Err(_) if !records.is_empty() => break,
-                Err(_) => return self.read(reader).await,
+                Ok(more) => {
+                    size += bytes(&more);
+                    records.extend(more);
+                }
+                Err(error) if records.is_empty() => attempts.pause(error).await?,
+                Err(error) => return Ok(self.decoded(records, Some(error), reader)),
             }
         }
-        Ok(self.decoded(records, reader))
+        Ok(self.decoded(records, None, reader))
     }
 
-    fn decoded(&self, records: Vec<Record>, reader: &dyn Reader) -> (Offset, Option<MicroBatch>) {
+    /// What is there; where nothing is, what comes until somebody waits for the micro-batch.
+    async fn more(
+        &self,
+        reader: &mut dyn Reader,
+        room: usize,
+        wanted: &Notify,
+        is_wanted: &mut bool,
+    ) -> Result<Vec<Record>, event_log::Error> {
+        // Not dropped, whoever waits: a log that reads on a thread of its own would begin anew beside it.
+        let there = reader.next(room, Duration::ZERO).await?;
+        if *is_wanted || !there.is_empty() {
+            return Ok(there);
+        }
+        tokio::select! {
+            biased;
+            () = wanted.notified() => {
+                *is_wanted = true;
+                Ok(Vec::new())
+            }
+            came = reader.next(room, self.context.settings.poll_wait()) => came,
+        }
+    }
+
+    fn decoded(
+        &self,
+        records: Vec<Record>,
+        fault: Option<event_log::Error>,
+        reader: &dyn Reader,
+    ) -> Read {
         let decode = || self.decoder.decode(&records);
         let decoded = (!records.is_empty()).then(|| busy(records.len(), decode));
-        (reader.position(), decoded.map(|decoded| MicroBatch { records, decoded }))
+        let batch = decoded.map(|decoded| MicroBatch { records, decoded });
+        Read { position: reader.position(), batch, fault }
     }
+}
 
-    /// Whether more may be there: the log gives no more at once.
-    fn is_full(&self, records: &[Record]) -> bool {
-        let bytes = |record: &Record| record.key.len() + record.value.len();
-        records.len() >= self.context.settings.batch_records
-            || records.iter().map(bytes).sum::<usize>() >= READ_BYTES_MAX
-    }
+/// Whether more may be there: a log gives no more at once.
+fn is_full(settings: &Settings, records: usize, bytes: usize) -> bool {
+    records >= settings.batch_records || bytes >= READ_BYTES_MAX
+}
+
+fn bytes(records: &[Record]) -> usize {
+    records.iter().map(|record| record.key.len() + record.value.len()).sum()
 }

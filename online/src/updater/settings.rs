@@ -11,8 +11,8 @@ const PACE_MS_MAX: u64 = 10_000;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Records of a micro-batch at most; fewer are taken at once when fewer are there. While there are more, the
-    /// next micro-batch is read and decoded beside the work on this one, so a partition holds two, of about 4 MiB of
-    /// records each.
+    /// next micro-batch is read and decoded beside the work on this one, so a partition holds two, of 4 to 8 MiB of
+    /// records at most.
     pub batch_records: usize,
     /// How long after a micro-batch the next one of its partition begins at the earliest, in milliseconds,
     /// unless it was full: what comes one by one shares commits, whose cost would crowd out what they wait

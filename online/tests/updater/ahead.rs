@@ -18,20 +18,38 @@ use crate::races::wait_for_end;
 use crate::replay::{digests, fresh_digests};
 use crate::world::{self, World, block_on, settings};
 
-/// A log that knows how many of the clicks were handed out.
+/// A log that knows how many of the clicks were handed out, and says once that one is damaged.
 struct Counted {
     inner: Arc<dyn EventLog>,
     handed: watch::Sender<usize>,
+    damaged: Option<Offset>,
 }
 
 struct CountedReader {
     inner: Box<dyn Reader>,
     handed: watch::Sender<usize>,
+    damaged: Option<Offset>,
+}
+
+impl Counted {
+    fn new(world: &World) -> (Arc<Self>, watch::Receiver<usize>) {
+        let (handed, seen) = watch::channel(0);
+        (Arc::new(Self { inner: Arc::clone(&world.log), handed, damaged: None }), seen)
+    }
 }
 
 #[async_trait]
 impl Reader for CountedReader {
     async fn next(&mut self, most: usize, wait: Duration) -> Result<Vec<Record>, Error> {
+        let position = self.inner.position();
+        let most = match self.damaged {
+            Some(at) if at == position => {
+                self.damaged = None;
+                return Err(Error::Damaged { at: format!("offset {at}"), what: "told to" });
+            }
+            Some(at) if at > position => most.min((at.0 - position.0) as usize),
+            _ => most,
+        };
         let records = self.inner.next(most, wait).await?;
         self.handed.send_modify(|handed| *handed += records.len());
         Ok(records)
@@ -74,7 +92,8 @@ impl EventLog for Counted {
         if topic != "clickstream" {
             return Ok(inner);
         }
-        Ok(Box::new(CountedReader { inner, handed: self.handed.clone() }))
+        let (handed, damaged) = (self.handed.clone(), self.damaged);
+        Ok(Box::new(CountedReader { inner, handed, damaged }))
     }
 
     async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {
@@ -92,8 +111,7 @@ fn handed_out(first: usize, expected: usize) -> usize {
         let event = |n| view(&format!("e{n}"), "ann", "i1", world.clock.now());
         let there = first + 10 * BATCH;
         world.append("clickstream", (0..first).map(event).collect()).await;
-        let (handed, mut seen) = watch::channel(0);
-        let log = Arc::new(Counted { inner: Arc::clone(&world.log), handed });
+        let (log, mut seen) = Counted::new(&world);
         let (store, mut gate) = gated(&world.store);
         let settings = Settings { batch_records: BATCH, pace_ms: 0, ..settings() };
         let parts = Parts { log, store, ..world.parts() };
@@ -101,7 +119,10 @@ fn handed_out(first: usize, expected: usize) -> usize {
         let (stop, stopped) = shutdown::channel();
         let updating = tokio::spawn(updater.alone().run(stopped));
         gate.reached(2).await;
-        world.append("clickstream", (first..there).map(event).collect()).await;
+        // Not all of a micro-batch at once: it is gathered.
+        world.append("clickstream", (first..first + 4).map(event).collect()).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        world.append("clickstream", (first + 4..there).map(event).collect()).await;
         timeout(PATIENCE, seen.wait_for(|seen| *seen >= expected)).await.unwrap().unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         let handed = *seen.borrow();
@@ -132,9 +153,8 @@ fn what_was_read_ahead_and_never_folded_is_read_again() {
     block_on(async {
         let world = World::new(87).await;
         let event = |n| view(&format!("e{n}"), &format!("v{}", n % 50), "i1", world.clock.now());
-        world.append("clickstream", (0..400).map(event).collect()).await;
-        let (handed, mut seen) = watch::channel(0);
-        let log = Arc::new(Counted { inner: Arc::clone(&world.log), handed });
+        world.append("clickstream", (0..4000).map(event).collect()).await;
+        let (log, mut seen) = Counted::new(&world);
         let (store, mut gate) = gated(&world.store);
         let parts = Parts { log, store, ..world.parts() };
         let settings = Settings { batch_records: BATCH, pace_ms: 0, ..settings() };
@@ -154,4 +174,29 @@ fn what_was_read_ahead_and_never_folded_is_read_again() {
         let found = digests(world.store.as_ref(), &world.lanes).await;
         assert_eq!(found, fresh_digests(&world, 50).await);
     });
+}
+
+/// What cannot be read is told, though something behind it could be: after the records that were read ahead before
+/// it, if there are any.
+#[test]
+fn what_stands_in_the_way_of_reading_ahead_is_never_passed_over() {
+    for before in [0, 3] {
+        block_on(async {
+            let world = World::new(88).await;
+            let event = |n| view(&format!("e{n}"), "ann", "i1", world.clock.now());
+            world.append("clickstream", (0..10 * BATCH).map(event).collect()).await;
+            let at = Offset((BATCH + before) as u64);
+            let counted = Arc::into_inner(Counted::new(&world).0).unwrap();
+            let log = Arc::new(Counted { damaged: Some(at), ..counted });
+            let settings = Settings { batch_records: BATCH, ..settings() };
+            let parts = Parts { log, ..world.parts() };
+            let (updater, handle) = Updater::open(settings, parts).await.unwrap();
+            let error = updater.drain(shutdown::Shutdown::never()).await.unwrap_err();
+            assert!(error.to_string().contains(&format!("offset {at}")), "{error}");
+            assert_eq!(handle.counters().records, at.0, "what came before it is folded");
+            world.drain(self::settings()).await;
+            let found = digests(world.store.as_ref(), &world.lanes).await;
+            assert_eq!(found, fresh_digests(&world, 50).await);
+        });
+    }
 }
