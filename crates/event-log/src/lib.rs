@@ -120,7 +120,7 @@ pub enum Error {
     /// The topic was deleted and created again while this log was open: it is another log.
     #[error(
         "topic {topic} is another log now ({found}, was {expected}): it was deleted and created \
-         again; restart on the new log and bootstrap the state from it"
+         again; remove the lanes that were built from the old one (`twofold lanes list`, `lanes remove ID`), then restart"
     )]
     Recreated {
         /// Topic.
@@ -272,7 +272,8 @@ pub trait Reader: Send {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when there are records but none came for long, by the adapter's
-    /// settings: to call again is to wait again.
+    /// settings: to call again is to wait again. No error moves the position: records that cannot be read are
+    /// never passed over.
     async fn next(&mut self, records_max: usize, wait: Duration) -> Result<Vec<Record>, Error>;
 
     /// Offset that the next call starts at. It moves past offsets that hold no record for a reader
