@@ -15,18 +15,23 @@ const MAJOR_MIN: u32 = 7;
 /// a replica, or of the other kind than the URL says.
 pub(super) async fn check(link: &Link, settings: &Settings, node: &Node) -> Result<(), Error> {
     let info = Info::of(link, node).await?;
-    loaded(&info)?;
-    kind(&info, settings)?;
-    if settings.allow_volatile {
-        return Ok(());
-    }
-    eviction(&info)?;
-    if info.get("aof_enabled") == "1" {
+    if judge(&info, settings)? {
         return Ok(());
     }
     let mut command = Cmd::new();
     command.arg("CONFIG").arg("GET").arg("save");
     snapshots(link.call(Target::Node(node.clone()), command).await)
+}
+
+/// Whether what a server says of itself is enough to take it.
+fn judge(info: &Info, settings: &Settings) -> Result<bool, Error> {
+    kind(info, settings)?;
+    if !settings.allow_volatile {
+        eviction(info)?;
+    }
+    // What comes before is true already while a server reads its files.
+    loaded(info)?;
+    Ok(settings.allow_volatile || info.get("aof_enabled") == "1")
 }
 
 /// Until a server that starts has read its files, it says of itself that it has none.
@@ -114,11 +119,7 @@ mod tests {
 
     fn refusal(info: &str) -> Option<String> {
         let info = Info::parse(info);
-        loaded(&info)
-            .and_then(|()| kind(&info, &Settings::default()))
-            .and_then(|()| eviction(&info))
-            .err()
-            .map(|error| error.to_string())
+        judge(&info, &Settings::default()).err().map(|error| error.to_string())
     }
 
     #[test]
@@ -135,8 +136,10 @@ mod tests {
     #[test]
     fn a_server_that_loads_its_data_is_waited_for() {
         let info = Info::parse("redis_version:7.0.0\nrole:master\nloading:1\naof_enabled:0");
-        assert!(matches!(loaded(&info), Err(Error::Unavailable { .. })));
+        assert!(matches!(judge(&info, &Settings::default()), Err(Error::Unavailable { .. })));
         assert_eq!(refusal("redis_version:7.0.0\nrole:master\nloading:0"), None);
+        let old = refusal("redis_version:6.0.0\nrole:master\nloading:1");
+        assert!(old.unwrap().contains("no functions"), "waiting would not mend it");
     }
 
     #[test]
