@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event_log::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Topic};
-use online::updater::{Parts, Settings, Updater};
+use online::updater::{Counters, Error as UpdateError, Parts, Settings, Updater};
 use record::{Offset, Partition, Record};
 use runtime::shutdown;
 use tokio::sync::watch;
@@ -18,23 +18,25 @@ use crate::races::wait_for_end;
 use crate::replay::{digests, fresh_digests};
 use crate::world::{self, World, block_on, settings};
 
-/// A log that knows how many of the clicks were handed out, and says once that one is damaged.
+/// A log that knows how many of the clicks were handed out, and fails once at one of them.
 struct Counted {
     inner: Arc<dyn EventLog>,
     handed: watch::Sender<usize>,
-    damaged: Option<Offset>,
+    fails: Option<(Offset, Failure)>,
 }
+
+type Failure = fn(Offset) -> Error;
 
 struct CountedReader {
     inner: Box<dyn Reader>,
     handed: watch::Sender<usize>,
-    damaged: Option<Offset>,
+    fails: Option<(Offset, Failure)>,
 }
 
 impl Counted {
     fn new(world: &World) -> (Arc<Self>, watch::Receiver<usize>) {
         let (handed, seen) = watch::channel(0);
-        (Arc::new(Self { inner: Arc::clone(&world.log), handed, damaged: None }), seen)
+        (Arc::new(Self { inner: Arc::clone(&world.log), handed, fails: None }), seen)
     }
 }
 
@@ -42,12 +44,12 @@ impl Counted {
 impl Reader for CountedReader {
     async fn next(&mut self, most: usize, wait: Duration) -> Result<Vec<Record>, Error> {
         let position = self.inner.position();
-        let most = match self.damaged {
-            Some(at) if at == position => {
-                self.damaged = None;
-                return Err(Error::Damaged { at: format!("offset {at}"), what: "told to" });
+        let most = match self.fails {
+            Some((at, failure)) if at == position => {
+                self.fails = None;
+                return Err(failure(at));
             }
-            Some(at) if at > position => most.min((at.0 - position.0) as usize),
+            Some((at, _)) if at > position => most.min((at.0 - position.0) as usize),
             _ => most,
         };
         let records = self.inner.next(most, wait).await?;
@@ -92,8 +94,8 @@ impl EventLog for Counted {
         if topic != "clickstream" {
             return Ok(inner);
         }
-        let (handed, damaged) = (self.handed.clone(), self.damaged);
-        Ok(Box::new(CountedReader { inner, handed, damaged }))
+        let (handed, fails) = (self.handed.clone(), self.fails);
+        Ok(Box::new(CountedReader { inner, handed, fails }))
     }
 
     async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {
@@ -176,27 +178,50 @@ fn what_was_read_ahead_and_never_folded_is_read_again() {
     });
 }
 
+/// Drains a log of 10 micro-batches, whose second one fails once after so many records of it.
+async fn drained(before: usize, failure: Failure) -> (World, Counters, Result<(), UpdateError>) {
+    let world = World::new(88).await;
+    let event = |n| view(&format!("e{n}"), "ann", "i1", world.clock.now());
+    world.append("clickstream", (0..10 * BATCH).map(event).collect()).await;
+    let counted = Arc::into_inner(Counted::new(&world).0).unwrap();
+    let fails = Some((Offset((BATCH + before) as u64), failure));
+    let log = Arc::new(Counted { fails, ..counted });
+    let settings = Settings { batch_records: BATCH, ..settings() };
+    let parts = Parts { log, ..world.parts() };
+    let (updater, handle) = Updater::open(settings, parts).await.unwrap();
+    let drained = updater.drain(shutdown::Shutdown::never()).await;
+    let counters = handle.counters();
+    (world, counters, drained)
+}
+
 /// What cannot be read is told, though something behind it could be: after the records that were read ahead before
 /// it, if there are any.
 #[test]
 fn what_stands_in_the_way_of_reading_ahead_is_never_passed_over() {
     for before in [0, 3] {
         block_on(async {
-            let world = World::new(88).await;
-            let event = |n| view(&format!("e{n}"), "ann", "i1", world.clock.now());
-            world.append("clickstream", (0..10 * BATCH).map(event).collect()).await;
-            let at = Offset((BATCH + before) as u64);
-            let counted = Arc::into_inner(Counted::new(&world).0).unwrap();
-            let log = Arc::new(Counted { damaged: Some(at), ..counted });
-            let settings = Settings { batch_records: BATCH, ..settings() };
-            let parts = Parts { log, ..world.parts() };
-            let (updater, handle) = Updater::open(settings, parts).await.unwrap();
-            let error = updater.drain(shutdown::Shutdown::never()).await.unwrap_err();
+            let damaged = |at| Error::Damaged { at: format!("offset {at}"), what: "told to" };
+            let (world, counters, drained) = drained(before, damaged).await;
+            let (at, error) = (BATCH + before, drained.unwrap_err());
             assert!(error.to_string().contains(&format!("offset {at}")), "{error}");
-            assert_eq!(handle.counters().records, at.0, "what came before it is folded");
-            world.drain(self::settings()).await;
+            assert_eq!(counters.records, at as u64, "what came before it is folded");
+            world.drain(settings()).await;
             let found = digests(world.store.as_ref(), &world.lanes).await;
-            assert_eq!(found, fresh_digests(&world, 50).await);
+            assert_eq!(found, fresh_digests(&world, 7).await);
+        });
+    }
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    for before in [0, 3] {
+        block_on(async {
+            let away = |at| Error::Unavailable { reason: format!("told to at {at}") };
+            let (world, counters, drained) = drained(before, away).await;
+            drained.unwrap();
+            assert_eq!((counters.records, counters.retries), (10 * BATCH as u64, 1));
+            let found = digests(world.store.as_ref(), &world.lanes).await;
+            assert_eq!(found, fresh_digests(&world, 7).await);
         });
     }
 }
