@@ -120,7 +120,8 @@ pub enum Error {
     /// The topic was deleted and created again while this log was open: it is another log.
     #[error(
         "topic {topic} is another log now ({found}, was {expected}): it was deleted and created \
-         again; remove the lanes that were built from the old one (`twofold lanes list`, `lanes remove ID`), then restart"
+         again; restart, and if it is a source's topic, move its archive away and remove the lanes that were \
+         built from the old one (`twofold lanes remove ID`)"
     )]
     Recreated {
         /// Topic.

@@ -87,7 +87,7 @@ async fn appends_stop_at_a_recreated_topic() {
     other.create(&topic, 1).await.unwrap();
     let error = log.append(&topic, vec![record("key", "for the old log")]).await.unwrap_err();
     assert!(matches!(error, Error::Recreated { .. }), "{error}");
-    assert!(error.to_string().contains("bootstrap"), "names the remedy: {error}");
+    assert!(error.to_string().contains("lanes remove"), "names the remedy: {error}");
     assert!(log.topic(&topic).await.is_err(), "nor is the new one taken for the old");
     let end = other.bounds(&topic).await.unwrap()[0].next;
     assert_eq!(end, Offset(0), "nothing was written into the new log");
