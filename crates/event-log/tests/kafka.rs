@@ -6,6 +6,8 @@
 
 #[path = "kafka/conformance.rs"]
 mod conformance;
+#[path = "kafka/damaged.rs"]
+mod damaged;
 #[path = "kafka/faults.rs"]
 mod faults;
 #[path = "kafka/groups.rs"]

@@ -112,6 +112,13 @@ impl Kafka {
         self.wait();
     }
 
+    /// The first file of a partition's records.
+    #[must_use]
+    pub fn segment(&self, topic: &str, partition: u32) -> PathBuf {
+        let folder = self.folder.path().join("logs").join(format!("{topic}-{partition}"));
+        folder.join(format!("{:020}.log", 0))
+    }
+
     /// Stops it in its tracks.
     pub fn pause(&self) {
         self.process.pause();

@@ -46,6 +46,8 @@ enum Fault {
     Outside,
     /// A record without the log's own append time.
     NoAppendTime,
+    /// Bytes that cannot be read, and in what way. librdkafka goes on behind them; the reader does not.
+    Damaged(&'static str),
 }
 
 /// Asks what a partition holds.
@@ -116,6 +118,13 @@ impl PartitionReader {
         let topic = &self.ends.known.name;
         match fault {
             Fault::NoAppendTime => drain::append_time_missing(topic),
+            Fault::Damaged(what) => Error::Damaged {
+                at: format!(
+                    "topic {topic}, partition {}, offset {} or soon after it",
+                    self.ends.partition, self.position
+                ),
+                what,
+            },
             Fault::Outside => self.outside().await.err().unwrap_or_else(|| {
                 unavailable(topic, "reading", "the position is inside the log again")
             }),

@@ -57,6 +57,13 @@ impl Fault {
                 | Code::NoOffset
                 | Code::LogTruncation,
             ) => Self::Outside,
+            Some(Code::BadMessage | Code::InvalidMessage | Code::InvalidMessageSize) => {
+                Self::Damaged("its checksum or its form is wrong")
+            }
+            Some(Code::BadCompression) => Self::Damaged("it cannot be decompressed"),
+            Some(Code::NotImplemented) => {
+                Self::Damaged("it is compressed or laid out in a way that this program cannot read")
+            }
             _ => Self::Passing(error),
         }
     }
