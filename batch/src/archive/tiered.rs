@@ -33,12 +33,11 @@ impl Tiered {
         let listing = self.archive.listing(topic, log, partition).map_err(|e| damaged(&e))?;
         Ok(listing.whole().map_err(|e| damaged(&e))?.to_vec())
     }
+}
 
-    /// Where these files end.
-    fn archived(&self, topic: &str, log: LogId, partition: Partition) -> Result<Offset, LogError> {
-        let parts = self.parts(topic, log, partition)?;
-        Ok(parts.last().map_or(Offset(0), |part| part.next))
-    }
+/// Where files end that join.
+fn end(parts: &[Part]) -> Offset {
+    parts.last().map_or(Offset(0), |part| part.next)
 }
 
 #[async_trait]
@@ -63,7 +62,8 @@ impl EventLog for Tiered {
         let log = self.log.topic(topic).await?.log;
         let mut bounds = self.log.bounds(topic).await?;
         for (bounds, partition) in bounds.iter_mut().zip((0..).map(Partition)) {
-            if bounds.first > Offset(0) && self.archived(topic, log, partition)? >= bounds.first {
+            if bounds.first > Offset(0) && end(&self.parts(topic, log, partition)?) >= bounds.first
+            {
                 bounds.first = Offset(0);
             }
         }
@@ -79,18 +79,20 @@ impl EventLog for Tiered {
         let bounds = self.log.bounds(topic).await?;
         let first = bounds.get(partition.0 as usize).map_or(Offset(0), |bounds| bounds.first);
         let log = self.log.topic(topic).await?.log;
-        if from >= first || self.archived(topic, log, partition)? < first {
-            // There, or lost for both: the log says which.
-            return self.log.reader(topic, partition, from).await;
+        if from < first {
+            let parts = self.parts(topic, log, partition)?;
+            if end(&parts) >= first {
+                return Ok(Box::new(TieredReader {
+                    archive: ArchiveReader::new(partition, parts, from, first),
+                    log: Arc::clone(&self.log),
+                    live: None,
+                    topic: topic.to_owned(),
+                    partition,
+                }));
+            }
         }
-        let parts = self.parts(topic, log, partition)?;
-        Ok(Box::new(TieredReader {
-            archive: ArchiveReader::new(partition, parts, from, first),
-            log: Arc::clone(&self.log),
-            live: None,
-            topic: topic.to_owned(),
-            partition,
-        }))
+        // There, or lost for both: the log says which.
+        self.log.reader(topic, partition, from).await
     }
 
     async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, LogError> {
