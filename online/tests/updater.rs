@@ -31,6 +31,8 @@ mod lag;
 mod measures;
 #[path = "updater/membership.rs"]
 mod membership;
+#[path = "updater/over.rs"]
+mod over;
 #[path = "updater/pace.rs"]
 mod pace;
 #[path = "updater/races.rs"]

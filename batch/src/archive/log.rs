@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event_log::{
-    Appended, Bounds, Error as LogError, EventLog, Membership, NewRecord, Reader, Sole, Topic,
+    Appended, Bounds, Error as LogError, EventLog, JournalId, Membership, NewRecord, Reader, Sole,
+    Topic,
 };
 use record::{Offset, Partition, Record};
 
@@ -55,16 +56,17 @@ impl EventLog for Frozen {
         Err(LogError::Partitions { topic, found, expected: partitions })
     }
 
-    async fn append(
+    async fn append_before(
         &self,
         topic: &str,
         records: Vec<NewRecord>,
+        journal: Option<JournalId>,
     ) -> Result<Vec<Result<Appended, LogError>>, LogError> {
         if self.topics.contains_key(topic) {
             let reason = format!("topic {topic} is read from the archive, which takes no records");
             return Err(LogError::Unavailable { reason });
         }
-        self.over.append(topic, records).await
+        self.over.append_before(topic, records, journal).await
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, LogError> {

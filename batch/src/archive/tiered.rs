@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event_log::{
-    Appended, Bounds, Error as LogError, EventLog, Membership, NewRecord, Reader, Topic,
+    Appended, Bounds, Error as LogError, EventLog, JournalId, Membership, NewRecord, Reader, Topic,
 };
 use record::{LogId, Offset, Partition, Record};
 
@@ -50,12 +50,13 @@ impl EventLog for Tiered {
         self.log.create(topic, partitions).await
     }
 
-    async fn append(
+    async fn append_before(
         &self,
         topic: &str,
         records: Vec<NewRecord>,
+        journal: Option<JournalId>,
     ) -> Result<Vec<Result<Appended, LogError>>, LogError> {
-        self.log.append(topic, records).await
+        self.log.append_before(topic, records, journal).await
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, LogError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use batch::archive::{Archive, Frozen, Settings, Summary, Tiered, write};
 use batch::history::History;
 use batch::{Error, Extent, Records};
-use event_log::EventLog as _;
+use event_log::EventLog;
 use record::{EventTime, Offset, Partition};
 
 use super::memory::{Memory, Mood};
@@ -302,4 +302,25 @@ async fn a_log_that_stands_still_is_an_error_and_no_file_says_more_than_was_read
     log.set_mood(Mood::Prompt);
     let prompt = History::read(&engine, &records, &definitions, Arc::new(|_| ())).await.unwrap();
     assert_eq!((hesitant.events, hesitant.ledger), (prompt.events, prompt.ledger));
+}
+
+/// Else whoever appends before a commit to the same journal would wait for the disk.
+#[tokio::test]
+async fn the_journal_that_an_append_has_to_be_before_reaches_the_log_beneath() {
+    let (log, dir) = (Arc::new(shop::log()), tempfile::tempdir().unwrap());
+    let archive = Archive::new(dir.path());
+    let options =
+        embedded::Options { sync: embedded::SyncMode::Never, ..embedded::Options::default() };
+    let database = embedded::Database::open_with(&dir.path().join("db"), options).unwrap();
+    let over: Arc<dyn EventLog> = log.clone();
+    let logs: [Box<dyn EventLog>; 2] = [
+        Box::new(Tiered::new(archive.clone(), over.clone())),
+        Box::new(Frozen::new(archive, Default::default(), over)),
+    ];
+    for over in logs {
+        let journal = Some(database.journal());
+        over.append_before("clickstream", Vec::new(), journal).await.unwrap();
+        over.append("clickstream", Vec::new()).await.unwrap();
+        assert_eq!(std::mem::take(&mut *log.journals.lock().unwrap()), [journal, None]);
+    }
 }

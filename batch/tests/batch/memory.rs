@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Sole, Topic};
+use event_log::{
+    Appended, Bounds, Error, EventLog, JournalId, Membership, NewRecord, Reader, Sole, Topic,
+};
 use hashbrown::HashMap;
 use record::{AppendTime, LogId, Offset, Partition, Record, partition_for_key};
 
@@ -28,6 +30,8 @@ pub(crate) struct Memory {
     mood: Mutex<Mood>,
     /// First offsets that a reader may have, where they are not 0.
     firsts: Mutex<HashMap<(String, u32), Offset>>,
+    /// What its appends had to be before.
+    pub(crate) journals: Mutex<Vec<Option<JournalId>>>,
 }
 
 impl Memory {
@@ -126,11 +130,13 @@ impl EventLog for Memory {
         self.topic(topic).await
     }
 
-    async fn append(
+    async fn append_before(
         &self,
         topic: &str,
         records: Vec<NewRecord>,
+        journal: Option<JournalId>,
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        self.journals.lock().unwrap().push(journal);
         let put = |record: NewRecord| {
             let key = String::from_utf8(record.key).unwrap();
             let (partition, offset) = self.put(topic, &key, record.value, 0);

@@ -80,35 +80,6 @@ impl Embedded {
         }
         Ok(state)
     }
-
-    async fn append_until(
-        &self,
-        topic: &str,
-        records: Vec<NewRecord>,
-        answered: Answered,
-    ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        let state = self.topics.get(topic)?;
-        let mut outcomes = Vec::with_capacity(records.len());
-        let mut accepted = Vec::with_capacity(records.len());
-        for record in records {
-            let bytes = record.key.len() + record.value.len();
-            if bytes > RECORD_BYTES_MAX {
-                outcomes.push(Some(Err(Error::TooLarge { bytes, bytes_max: RECORD_BYTES_MAX })));
-            } else {
-                outcomes.push(None);
-                accepted.push((partition_for_key(&record.key, state.topic.partitions), record));
-            }
-        }
-        let mut appended = self.writer.append(&state, accepted, answered).await.into_iter();
-        Ok(outcomes
-            .into_iter()
-            .map(|outcome| {
-                outcome.unwrap_or_else(|| {
-                    appended.next().expect("the writer answers for each record it was given")
-                })
-            })
-            .collect())
-    }
 }
 
 #[async_trait]
@@ -134,14 +105,6 @@ impl EventLog for Embedded {
         Ok(found)
     }
 
-    async fn append(
-        &self,
-        topic: &str,
-        records: Vec<NewRecord>,
-    ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        self.append_until(topic, records, Answered::Durable).await
-    }
-
     async fn append_before(
         &self,
         topic: &str,
@@ -154,7 +117,27 @@ impl EventLog for Embedded {
             true => Answered::Written,
             false => Answered::Durable,
         };
-        self.append_until(topic, records, answered).await
+        let state = self.topics.get(topic)?;
+        let mut outcomes = Vec::with_capacity(records.len());
+        let mut accepted = Vec::with_capacity(records.len());
+        for record in records {
+            let bytes = record.key.len() + record.value.len();
+            if bytes > RECORD_BYTES_MAX {
+                outcomes.push(Some(Err(Error::TooLarge { bytes, bytes_max: RECORD_BYTES_MAX })));
+            } else {
+                outcomes.push(None);
+                accepted.push((partition_for_key(&record.key, state.topic.partitions), record));
+            }
+        }
+        let mut appended = self.writer.append(&state, accepted, answered).await.into_iter();
+        Ok(outcomes
+            .into_iter()
+            .map(|outcome| {
+                outcome.unwrap_or_else(|| {
+                    appended.next().expect("the writer answers for each record it was given")
+                })
+            })
+            .collect())
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error> {

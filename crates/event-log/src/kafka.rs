@@ -44,7 +44,7 @@ pub use self::settings::{Settings, TopicSettings};
 pub use self::topic_settings::Finding;
 use self::writer::Writer;
 use crate::names::{check_topic, is_name};
-use crate::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Topic};
+use crate::{Appended, Bounds, Error, EventLog, JournalId, Membership, NewRecord, Reader, Topic};
 
 /// How long after each look a topic that was just created is looked for again.
 const CREATED_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
@@ -155,10 +155,11 @@ impl EventLog for Kafka {
         Ok(found)
     }
 
-    async fn append(
+    async fn append_before(
         &self,
         topic: &str,
         records: Vec<NewRecord>,
+        _: Option<JournalId>,
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
         let known = self.known(topic).await?;
         Ok(self.writer.append(&known, records).await)

@@ -18,9 +18,10 @@ mod names;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::embedded::JournalId;
 use async_trait::async_trait;
 use record::{AppendTime, LogId, Offset, Partition, Record, Trace};
+
+pub use ::embedded::JournalId;
 
 pub use crate::embedded::{Clock, Embedded, Entropy, Settings, check_without_database};
 pub use crate::kafka::Kafka;
@@ -232,20 +233,20 @@ pub trait EventLog: Send + Sync {
         &self,
         topic: &str,
         records: Vec<NewRecord>,
-    ) -> Result<Vec<Result<Appended, Error>>, Error>;
+    ) -> Result<Vec<Result<Appended, Error>>, Error> {
+        self.append_before(topic, records, None).await
+    }
 
     /// As [`EventLog::append`], for records that must outlive nothing but what is written to `journal` after
     /// this returned: a log that writes to that very journal itself need not wait for the disk then. Readers
-    /// may see the records a little later than that.
+    /// may see the records a little later than that. Without a journal, and with another one, they are durable
+    /// when it returns.
     async fn append_before(
         &self,
         topic: &str,
         records: Vec<NewRecord>,
         journal: Option<JournalId>,
-    ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        let _ = journal;
-        self.append(topic, records).await
-    }
+    ) -> Result<Vec<Result<Appended, Error>>, Error>;
 
     /// What each partition holds, by partition. A record at an offset before `next` may be read; none
     /// at or after it can have been.

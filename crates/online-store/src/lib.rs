@@ -12,9 +12,10 @@ mod embedded;
 mod limits;
 mod redis;
 
-use ::embedded::JournalId;
 use async_trait::async_trait;
 use record::{LaneId, Offset, Partition};
+
+pub use ::embedded::JournalId;
 
 pub use crate::embedded::{Embedded, Settings};
 pub use crate::redis::{
@@ -149,9 +150,7 @@ pub enum Error {
 #[async_trait]
 pub trait OnlineStore: Send + Sync {
     /// The journal that commits are written to, if a log may write to it too.
-    fn journal(&self) -> Option<JournalId> {
-        None
-    }
+    fn journal(&self) -> Option<JournalId>;
 
     /// Makes `owner` the only one whose commits pass, and returns the head as it stands.
     async fn claim(

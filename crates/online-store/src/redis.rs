@@ -64,7 +64,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use record::{LaneId, Partition};
 
-use crate::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
+use crate::{
+    Commit, Error, JournalId, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead,
+};
 use connection::Target;
 use functions::Functions;
 use layout::Kind;
@@ -124,6 +126,10 @@ impl Redis {
 
 #[async_trait]
 impl OnlineStore for Redis {
+    fn journal(&self) -> Option<JournalId> {
+        None
+    }
+
     async fn claim(
         &self,
         lane: LaneId,

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Topic};
+use event_log::{
+    Appended, Bounds, Error, EventLog, JournalId, Membership, NewRecord, Reader, Topic,
+};
 use record::{Offset, Partition};
 use runtime::clock::Clock;
 use tokio::task::JoinSet;
@@ -44,14 +46,15 @@ impl EventLog for Apart {
         self.log.create(topic, partitions).await
     }
 
-    async fn append(
+    async fn append_before(
         &self,
         topic: &str,
         records: Vec<NewRecord>,
+        journal: Option<JournalId>,
     ) -> Result<Vec<Result<Appended, Error>>, Error> {
         match topic == self.topic {
-            true => self.aside.append(topic, records).await,
-            false => self.log.append(topic, records).await,
+            true => self.aside.append_before(topic, records, journal).await,
+            false => self.log.append_before(topic, records, journal).await,
         }
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use event_log::{Appended, Bounds, Change, EventLog, Membership, NewRecord, Reader, Share, Topic};
-use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
+use online_store::{
+    Commit, Error, JournalId, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead,
+};
 use record::{LaneId, Offset, Partition};
 
 /// What a port does with the calls that a test is about.
@@ -43,6 +45,10 @@ pub(crate) struct Store {
 
 #[async_trait]
 impl OnlineStore for Store {
+    fn journal(&self) -> Option<JournalId> {
+        self.inner.journal()
+    }
+
     async fn claim(
         &self,
         lane: LaneId,
@@ -151,15 +157,16 @@ impl EventLog for Log {
         self.inner.create(topic, partitions).await
     }
 
-    async fn append(
+    async fn append_before(
         &self,
         topic: &str,
         records: Vec<NewRecord>,
+        journal: Option<JournalId>,
     ) -> Result<Vec<Result<Appended, event_log::Error>>, event_log::Error> {
         if topic == self.topic && self.appends.pass().await {
             return Err(event_log::Error::Unavailable { reason: "told to".to_owned() });
         }
-        self.inner.append(topic, records).await
+        self.inner.append_before(topic, records, journal).await
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, event_log::Error> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Topic};
+use event_log::{Error, EventLog, Reader};
 use online::updater::{Counters, Error as UpdateError, Parts, Settings, Updater};
 use record::{Offset, Partition, Record};
 use runtime::shutdown;
@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::events::view;
 use crate::gate::gated;
 use crate::membership::PATIENCE;
+use crate::over::{Log, Over};
 use crate::races::wait_for_end;
 use crate::replay::{digests, fresh_digests};
 use crate::world::{self, World, block_on, settings};
@@ -34,9 +35,9 @@ struct CountedReader {
 }
 
 impl Counted {
-    fn new(world: &World) -> (Arc<Self>, watch::Receiver<usize>) {
+    fn new(world: &World) -> (Self, watch::Receiver<usize>) {
         let (handed, seen) = watch::channel(0);
-        (Arc::new(Self { inner: Arc::clone(&world.log), handed, fails: None }), seen)
+        (Self { inner: Arc::clone(&world.log), handed, fails: None }, seen)
     }
 }
 
@@ -63,25 +64,9 @@ impl Reader for CountedReader {
 }
 
 #[async_trait]
-impl EventLog for Counted {
-    async fn topic(&self, topic: &str) -> Result<Topic, Error> {
-        self.inner.topic(topic).await
-    }
-
-    async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, Error> {
-        self.inner.create(topic, partitions).await
-    }
-
-    async fn append(
-        &self,
-        topic: &str,
-        records: Vec<NewRecord>,
-    ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        self.inner.append(topic, records).await
-    }
-
-    async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error> {
-        self.inner.bounds(topic).await
+impl Over for Counted {
+    fn inner(&self) -> &dyn EventLog {
+        self.inner.as_ref()
     }
 
     async fn reader(
@@ -96,10 +81,6 @@ impl EventLog for Counted {
         }
         let (handed, fails) = (self.handed.clone(), self.fails);
         Ok(Box::new(CountedReader { inner, handed, fails }))
-    }
-
-    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {
-        self.inner.join(topics).await
     }
 }
 
@@ -116,7 +97,7 @@ fn handed_out(first: usize, expected: usize) -> usize {
         let (log, mut seen) = Counted::new(&world);
         let (store, mut gate) = gated(&world.store);
         let settings = Settings { batch_records: BATCH, pace_ms: 0, ..settings() };
-        let parts = Parts { log, store, ..world.parts() };
+        let parts = Parts { log: Arc::new(Log(log)), store, ..world.parts() };
         let (updater, handle) = Updater::open(settings, parts).await.unwrap();
         let (stop, stopped) = shutdown::channel();
         let updating = tokio::spawn(updater.alone().run(stopped));
@@ -158,7 +139,7 @@ fn what_was_read_ahead_and_never_folded_is_read_again() {
         world.append("clickstream", (0..4000).map(event).collect()).await;
         let (log, mut seen) = Counted::new(&world);
         let (store, mut gate) = gated(&world.store);
-        let parts = Parts { log, store, ..world.parts() };
+        let parts = Parts { log: Arc::new(Log(log)), store, ..world.parts() };
         let settings = Settings { batch_records: BATCH, pace_ms: 0, ..settings() };
         let (updater, handle) = Updater::open(settings.clone(), parts).await.unwrap();
         let (stop, stopped) = shutdown::channel();
@@ -183,9 +164,8 @@ async fn drained(before: usize, failure: Failure) -> (World, Counters, Result<()
     let world = World::new(88).await;
     let event = |n| view(&format!("e{n}"), "ann", "i1", world.clock.now());
     world.append("clickstream", (0..10 * BATCH).map(event).collect()).await;
-    let counted = Arc::into_inner(Counted::new(&world).0).unwrap();
     let fails = Some((Offset((BATCH + before) as u64), failure));
-    let log = Arc::new(Counted { fails, ..counted });
+    let log = Arc::new(Log(Counted { fails, ..Counted::new(&world).0 }));
     let settings = Settings { batch_records: BATCH, ..settings() };
     let parts = Parts { log, ..world.parts() };
     let (updater, handle) = Updater::open(settings, parts).await.unwrap();

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, EventLog, Membership, NewRecord, Reader, Topic};
+use event_log::{Appended, Bounds, EventLog, JournalId, NewRecord, Reader, Topic};
 use online::updater::{self, Updater};
 use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
 use record::{LaneId, Offset, Partition};
 use runtime::shutdown::Shutdown;
 
+use crate::over::{Log, Over};
 use crate::replay::{digests, fresh_digests};
 use crate::side_topics::read_all;
 use crate::world::{World, block_on, settings};
@@ -26,9 +27,9 @@ struct Away<P: ?Sized> {
 }
 
 impl<P: ?Sized> Away<P> {
-    fn new(inner: &Arc<P>) -> Arc<Self> {
+    fn new(inner: &Arc<P>) -> Self {
         let (refused, refusals) = (Mutex::default(), AtomicU32::new(0));
-        Arc::new(Self { inner: Arc::clone(inner), refused, refusals })
+        Self { inner: Arc::clone(inner), refused, refusals }
     }
 
     fn refuses(&self, call: String) -> bool {
@@ -51,7 +52,11 @@ fn store_is_away() -> Error {
 
 /// A log that does not answer at first, and then takes but every other record.
 #[async_trait]
-impl EventLog for Away<dyn EventLog> {
+impl Over for Away<dyn EventLog> {
+    fn inner(&self) -> &dyn EventLog {
+        self.inner.as_ref()
+    }
+
     async fn topic(&self, topic: &str) -> Result<Topic, event_log::Error> {
         if self.refuses(format!("topic {topic}")) {
             return Err(log_is_away());
@@ -66,10 +71,11 @@ impl EventLog for Away<dyn EventLog> {
         self.inner.create(topic, partitions).await
     }
 
-    async fn append(
+    async fn append_before(
         &self,
         topic: &str,
         records: Vec<NewRecord>,
+        journal: Option<JournalId>,
     ) -> Result<Vec<Result<Appended, event_log::Error>>, event_log::Error> {
         if self.refuses(format!("append {topic}")) {
             return Err(log_is_away());
@@ -77,7 +83,7 @@ impl EventLog for Away<dyn EventLog> {
         let mut outcomes = Vec::new();
         for (n, record) in records.into_iter().enumerate() {
             outcomes.push(match n % 2 {
-                0 => self.inner.append(topic, vec![record]).await?.remove(0),
+                0 => self.inner.append_before(topic, vec![record], journal).await?.remove(0),
                 _ => Err(log_is_away()),
             });
         }
@@ -102,15 +108,15 @@ impl EventLog for Away<dyn EventLog> {
         }
         self.inner.reader(topic, partition, from).await
     }
-
-    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, event_log::Error> {
-        self.inner.join(topics).await
-    }
 }
 
 /// A store that does not answer at first.
 #[async_trait]
 impl OnlineStore for Away<dyn OnlineStore> {
+    fn journal(&self) -> Option<JournalId> {
+        self.inner.journal()
+    }
+
     async fn claim(
         &self,
         lane: LaneId,
@@ -195,7 +201,7 @@ fn a_store_that_is_away_is_waited_for() {
     block_on(async {
         let mut world = World::new(91).await;
         world.shop(300).await;
-        let away = Away::new(&world.store);
+        let away = Arc::new(Away::new(&world.store));
         let store: Arc<dyn OnlineStore> = away.clone();
         let parts = updater::Parts { store, ..world.parts() };
         let (updater, handle) = Updater::open(hurried(), parts).await.unwrap();
@@ -215,13 +221,13 @@ fn a_log_that_is_away_is_waited_for_from_the_start() {
     block_on(async {
         let mut world = World::new(92).await;
         world.shop(300).await;
-        let away = Away::new(&world.log);
+        let away = Arc::new(Log(Away::new(&world.log)));
         let log: Arc<dyn EventLog> = away.clone();
         let parts = updater::Parts { log, ..world.parts() };
         let (updater, handle) = Updater::open(hurried(), parts).await.unwrap();
         updater.drain(Shutdown::never()).await.unwrap();
         let counters = handle.counters();
-        let refusals = away.refusals.load(Ordering::SeqCst);
+        let refusals = away.0.refusals.load(Ordering::SeqCst);
         assert!(counters.retries >= u64::from(refusals), "{refusals}: {counters:?}");
         assert_eq!(
             digests(world.store.as_ref(), &world.lanes).await,
@@ -237,7 +243,7 @@ fn late_records_and_dead_letters_are_written_once_the_log_is_back() {
     block_on(async {
         let mut world = World::new(93).await;
         world.shop(800).await;
-        let log: Arc<dyn EventLog> = Away::new(&world.log);
+        let log = Arc::new(Log(Away::new(&world.log)));
         let parts = updater::Parts { log, ..world.parts() };
         let (updater, handle) = Updater::open(hurried(), parts).await.unwrap();
         updater.drain(Shutdown::never()).await.unwrap();

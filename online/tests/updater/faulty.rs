@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
+use online_store::{
+    Commit, Error, JournalId, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use record::{LaneId, Partition};
@@ -91,6 +93,10 @@ impl Faulty {
 
 #[async_trait]
 impl OnlineStore for Faulty {
+    fn journal(&self) -> Option<JournalId> {
+        self.inner.journal()
+    }
+
     async fn claim(
         &self,
         lane: LaneId,

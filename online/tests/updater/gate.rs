@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
+use online_store::{
+    Commit, Error, JournalId, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead,
+};
 use record::{LaneId, Partition};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -44,6 +46,10 @@ impl Gate {
 
 #[async_trait]
 impl OnlineStore for Gated {
+    fn journal(&self) -> Option<JournalId> {
+        self.inner.journal()
+    }
+
     async fn claim(
         &self,
         lane: LaneId,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, Error, EventLog, Membership, NewRecord, Reader, Topic};
+use event_log::{Bounds, Error, EventLog, Reader};
 use online::updater::{self, Handle, Lags, Sample, Sampler, Updater, status};
 use record::{EventTime, Offset, Partition};
 use runtime::shutdown::{self, Shutdown, Trigger};
@@ -14,6 +14,7 @@ use runtime::shutdown::{self, Shutdown, Trigger};
 use crate::events::view;
 use crate::faulty::{Faults, Faulty};
 use crate::membership::PATIENCE;
+use crate::over::{Log, Over};
 use crate::world::{World, block_on, settings};
 
 const EVERY: Duration = Duration::from_millis(5);
@@ -34,21 +35,9 @@ impl Away {
 }
 
 #[async_trait]
-impl EventLog for Away {
-    async fn topic(&self, topic: &str) -> Result<Topic, Error> {
-        self.inner.topic(topic).await
-    }
-
-    async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, Error> {
-        self.inner.create(topic, partitions).await
-    }
-
-    async fn append(
-        &self,
-        topic: &str,
-        records: Vec<NewRecord>,
-    ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        self.inner.append(topic, records).await
+impl Over for Away {
+    fn inner(&self) -> &dyn EventLog {
+        self.inner.as_ref()
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error> {
@@ -64,10 +53,6 @@ impl EventLog for Away {
     ) -> Result<Box<dyn Reader>, Error> {
         self.here()?;
         self.inner.reader(topic, partition, from).await
-    }
-
-    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {
-        self.inner.join(topics).await
     }
 }
 
@@ -163,7 +148,8 @@ fn a_log_that_is_away_leaves_the_last_sample_to_grow_old() {
     block_on(async {
         let mut world = World::new(92).await;
         world.shop(100).await;
-        let log = Arc::new(Away { inner: Arc::clone(&world.log), away: AtomicBool::new(false) });
+        let (inner, away) = (Arc::clone(&world.log), AtomicBool::new(false));
+        let log = Arc::new(Log(Away { inner, away }));
         let (updater, handle) = Updater::open(settings(), world.parts()).await.unwrap();
         let updating = tokio::spawn(updater.run(Shutdown::never()));
         handle.caught_up().await;
@@ -171,7 +157,7 @@ fn a_log_that_is_away_leaves_the_last_sample_to_grow_old() {
         let (lags, stop) = sample(parts, Some(&handle));
         let lanes = world.lanes.len() * world.log.bounds("clickstream").await.unwrap().len();
         until(&lags, |s| s.len() == lanes && lag(s) == 0).await;
-        log.away.store(true, Ordering::SeqCst);
+        log.0.away.store(true, Ordering::SeqCst);
         // A look that is under way ends, at each of the two sources.
         let failed = lags.failures().0;
         until(&lags, |_| lags.failures().0 > failed + 5).await;
@@ -181,7 +167,7 @@ fn a_log_that_is_away_leaves_the_last_sample_to_grow_old() {
         let old = lags.samples();
         assert_eq!((old.len(), lag(&old)), (lanes, 0));
         assert!(old.iter().all(|s| s.age >= Duration::from_secs(100)), "{old:?}");
-        log.away.store(false, Ordering::SeqCst);
+        log.0.away.store(false, Ordering::SeqCst);
         until(&lags, |s| s.iter().all(|s| s.age < Duration::from_secs(100))).await;
         stop.shut_down();
         updating.abort();

@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, Change, Error, EventLog, Membership, NewRecord, Reader};
-use event_log::{Share, Topic};
+use event_log::{Change, Error, EventLog, Membership, Share};
 use record::{Offset, Partition};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use crate::over::{Log, Over};
 use crate::world::World;
 
 /// How long anything may take before a test calls it lost.
@@ -45,7 +45,7 @@ pub(crate) fn seat(world: &World) -> (Arc<dyn EventLog>, Seat) {
     let member =
         Member { changes: of_changes, released: release, hinted: Arc::clone(&hinted), left: leave };
     let log = Shared { inner: Arc::clone(&world.log), member: Mutex::new(Some(member)) };
-    (Arc::new(log), Seat { changes, released, hinted, left })
+    (Arc::new(Log(log)), Seat { changes, released, hinted, left })
 }
 
 /// A partition of every topic of the shop.
@@ -139,34 +139,9 @@ impl Membership for Member {
 }
 
 #[async_trait]
-impl EventLog for Shared {
-    async fn topic(&self, topic: &str) -> Result<Topic, Error> {
-        self.inner.topic(topic).await
-    }
-
-    async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, Error> {
-        self.inner.create(topic, partitions).await
-    }
-
-    async fn append(
-        &self,
-        topic: &str,
-        records: Vec<NewRecord>,
-    ) -> Result<Vec<Result<Appended, Error>>, Error> {
-        self.inner.append(topic, records).await
-    }
-
-    async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, Error> {
-        self.inner.bounds(topic).await
-    }
-
-    async fn reader(
-        &self,
-        topic: &str,
-        partition: Partition,
-        from: Offset,
-    ) -> Result<Box<dyn Reader>, Error> {
-        self.inner.reader(topic, partition, from).await
+impl Over for Shared {
+    fn inner(&self) -> &dyn EventLog {
+        self.inner.as_ref()
     }
 
     async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, Error> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use event_log::{Appended, Bounds, EventLog, Membership, NewRecord, Reader, Topic};
+use event_log::{Bounds, EventLog, Reader};
 use online::updater::{self, Error, LogEnd, Updater};
 use record::{Offset, Partition, Record};
 use runtime::shutdown::{self, Shutdown};
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::gate::gated;
 use crate::membership::PATIENCE;
+use crate::over::{Log, Over};
 use crate::replay::{digests, fresh_digests};
 use crate::world::{World, block_on, settings};
 
@@ -73,21 +74,9 @@ impl Reader for SilentReader {
 }
 
 #[async_trait]
-impl EventLog for Silent {
-    async fn topic(&self, topic: &str) -> Result<Topic, event_log::Error> {
-        self.inner.topic(topic).await
-    }
-
-    async fn create(&self, topic: &str, partitions: u32) -> Result<Topic, event_log::Error> {
-        self.inner.create(topic, partitions).await
-    }
-
-    async fn append(
-        &self,
-        topic: &str,
-        records: Vec<NewRecord>,
-    ) -> Result<Vec<Result<Appended, event_log::Error>>, event_log::Error> {
-        self.inner.append(topic, records).await
+impl Over for Silent {
+    fn inner(&self) -> &dyn EventLog {
+        self.inner.as_ref()
     }
 
     async fn bounds(&self, topic: &str) -> Result<Vec<Bounds>, event_log::Error> {
@@ -112,10 +101,6 @@ impl EventLog for Silent {
             }
         })
     }
-
-    async fn join(&self, topics: &[&str]) -> Result<Box<dyn Membership>, event_log::Error> {
-        self.inner.join(topics).await
-    }
 }
 
 fn impatient() -> updater::Settings {
@@ -129,7 +114,7 @@ fn a_log_that_gives_no_records_is_named() {
         world.shop(200).await;
         world.drain(settings()).await;
         let log = Silent::new(&world, None);
-        let parts = updater::Parts { log: Arc::new(log), ..world.parts() };
+        let parts = updater::Parts { log: Arc::new(Log(log)), ..world.parts() };
         let (updater, handle) = Updater::open(impatient(), parts).await.unwrap();
         let updating = tokio::spawn(updater.run(Shutdown::never()));
         handle.caught_up().await;
@@ -165,7 +150,7 @@ fn what_has_just_come_has_kept_nobody_waiting() {
         world.shop(200).await;
         let log = Silent::new(&world, Some(Duration::from_millis(150)));
         let deaf = Arc::clone(&log.deaf);
-        let parts = updater::Parts { log: Arc::new(log), ..world.parts() };
+        let parts = updater::Parts { log: Arc::new(Log(log)), ..world.parts() };
         let (updater, handle) = Updater::open(impatient(), parts).await.unwrap();
         let (stop, stopped) = shutdown::channel();
         let updating = tokio::spawn(updater.run(stopped));
@@ -197,7 +182,7 @@ fn a_log_that_says_nothing_is_named() {
         world.drain(settings()).await;
         let log = Silent::new(&world, None);
         let deaf = Arc::clone(&log.deaf);
-        let parts = updater::Parts { log: Arc::new(log), ..world.parts() };
+        let parts = updater::Parts { log: Arc::new(Log(log)), ..world.parts() };
         let (updater, handle) = Updater::open(impatient(), parts).await.unwrap();
         let updating = tokio::spawn(updater.run(Shutdown::never()));
         handle.caught_up().await;

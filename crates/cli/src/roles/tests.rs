@@ -9,7 +9,9 @@ use candidates::joined_row::Joiner;
 use embedded::SyncMode;
 use event_log::NewRecord;
 use online::service::{Score, Towers};
-use online_store::{Commit, Error, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead};
+use online_store::{
+    Commit, Error, JournalId, OnlineStore, Outcome, OwnerToken, Page, Snapshot, StoredHead,
+};
 use record::{LaneId, Partition};
 use tokio::sync::watch;
 use tonic::Code;
@@ -32,6 +34,10 @@ struct Gated {
 
 #[async_trait]
 impl OnlineStore for Gated {
+    fn journal(&self) -> Option<JournalId> {
+        self.inner.journal()
+    }
+
     async fn claim(
         &self,
         lane: LaneId,
