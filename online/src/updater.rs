@@ -186,7 +186,7 @@ impl Updater {
     /// works off, and for those that others have it waits, as long as they get on.
     ///
     /// # Errors
-    /// As [`Updater::run`].
+    /// As [`Updater::run`]; [`Error::CutShort`] when `shutdown` comes first.
     pub async fn drain(self, shutdown: Shutdown) -> Result<(), Error> {
         self.run_until(Until::End, shutdown).await
     }

@@ -110,3 +110,21 @@ async fn kill_9_of_update_in_the_midst_of_work_loses_nothing() {
     let undisturbed = stream.undisturbed();
     assert_eq!(digests(&status), digests(&undisturbed), "states differ from an undisturbed life's");
 }
+
+#[test]
+fn a_drain_that_is_told_to_stop_is_no_success() {
+    let twofold = Twofold::new();
+    twofold.file("twofold.toml", SETTINGS);
+    Stream::new(SEED).import(&twofold, 2 * LAG_MIN);
+    let before = written(&twofold);
+    let mut update =
+        twofold.start_logged(&["--config", "twofold.toml", "update", "--drain"], "drain.log");
+    wait_for_work(&twofold, &mut update, before);
+    let code = update.terminated();
+    let said = std::fs::read_to_string(twofold.path("drain.log")).unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("told to stop before"), "{said}");
+    let drained = twofold.json(&["update", "--drain"]);
+    assert_eq!(drained["caught_up"], true, "{drained}");
+    assert!(drained["counters"]["records"].as_u64().unwrap() > 0, "{drained}");
+}

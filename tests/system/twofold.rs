@@ -134,11 +134,17 @@ pub(crate) fn copy_into(from: &Path, to: &Path) {
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
-    /// Asks it to end (SIGTERM) and waits until it has.
+    /// Asks it to end (SIGTERM) and waits until it has, with success.
     pub(crate) fn terminate(&mut self) {
+        assert_eq!(self.terminated(), Some(0));
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has; its exit code.
+    pub(crate) fn terminated(&mut self) -> Option<i32> {
         let pid = self.0.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(sent.success() && self.0.wait().unwrap().success());
+        assert!(sent.success());
+        self.0.wait().unwrap().code()
     }
 
     /// The first line that it says; `None`: it ended before.

@@ -18,7 +18,7 @@ use super::elsewhere::Elsewhere;
 use super::share::{Act, End, FENCED_MAX, Held};
 use super::shared::Shared;
 use super::source_partition::Until;
-use super::{Error, SourceLanes, claim, counters, hint};
+use super::{Error, Handle, SourceLanes, claim, counters, hint};
 
 /// How often it is looked whether a time has come.
 const TICK: Duration = Duration::from_millis(50);
@@ -90,12 +90,16 @@ impl Crew {
 
     /// Works until `shutdown`, the end of a drain, or the first error; then leaves the group.
     pub(super) async fn run(mut self, shutdown: Shutdown) -> Result<(), Error> {
+        let mut is_cut_short = false;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.is_over() {
             tokio::select! {
                 biased;
-                () = shutdown.wait(), if !self.stopping => self.stop(),
+                () = shutdown.wait(), if !self.stopping => {
+                    is_cut_short = self.until == Until::End;
+                    self.stop();
+                }
                 change = self.membership.next(), if !self.expelled => self.change(change),
                 Some(ended) = self.tasks.join_next_with_id() => self.ended(ended),
                 covered = self.elsewhere.covered() => self.covered(covered),
@@ -103,9 +107,14 @@ impl Crew {
             }
         }
         self.hint();
+        let is_shared = self.membership.is_shared();
+        let is_covered = !is_shared && Handle::new(Arc::clone(&self.context.shared)).is_caught_up();
         let Self { membership, result, .. } = self;
         membership.leave().await;
-        result
+        match is_cut_short && !is_covered {
+            true => result.and(Err(Error::CutShort)),
+            false => result,
+        }
     }
 
     fn is_over(&self) -> bool {

@@ -131,6 +131,12 @@ pub enum Error {
         /// How long.
         limit_ms: u64,
     },
+    /// A drain was told to stop.
+    #[error(
+        "told to stop before the log's end was reached: what was committed stays, and the same command goes on \
+         from there"
+    )]
+    CutShort,
     /// A batch kept moving under the updater: somebody else writes to the store.
     #[error(
         "lane {lane} partition {partition} was replayed {replays} times without a commit: is something else writing to the store?"

@@ -212,6 +212,30 @@ fn a_store_that_hangs_is_named() {
 }
 
 #[test]
+fn a_drain_that_is_told_to_stop_says_so_and_is_gone_on_with() {
+    block_on(async {
+        let mut world = World::new(84).await;
+        world.shop(2000).await;
+        let (store, mut gate) = gated(&world.store);
+        let parts = updater::Parts { store, ..world.parts() };
+        let (updater, handle) = Updater::open(settings(), parts).await.unwrap();
+        let (stop, stopped) = shutdown::channel();
+        let draining = tokio::spawn(updater.drain(stopped));
+        gate.reached(1).await;
+        stop.shut_down();
+        gate.open();
+        let error = timeout(PATIENCE, draining).await.unwrap().unwrap().unwrap_err();
+        assert!(matches!(error, Error::CutShort), "{error}");
+        assert!(handle.counters().commits > 0 && !handle.is_caught_up(), "{:?}", handle.counters());
+        world.drain(settings()).await;
+        assert_eq!(
+            digests(world.store.as_ref(), &world.lanes).await,
+            fresh_digests(&world, 50).await
+        );
+    });
+}
+
+#[test]
 fn an_updater_with_nothing_to_do_does_not_stall() {
     block_on(async {
         let world = World::new(83).await;

@@ -14,6 +14,8 @@ use runtime::shutdown;
 use serde::Serialize;
 
 use super::Context;
+use super::update::{cut_short, ended};
+use crate::output::Outcome;
 use crate::watch;
 
 /// What a bootstrap did.
@@ -41,12 +43,16 @@ pub(super) async fn run(context: Context) -> anyhow::Result<()> {
     let (updater, handle) =
         Updater::open(context.settings.updater.clone(), data.updater(behind)).await?;
     let watching = tokio::spawn(watch::updater(handle.clone()));
-    let drained = updater.alone().drain(shutdown::on_signal()?).await;
+    let draining = updater.alone().drain(shutdown::on_signal()?);
+    let drained = draining.await.map_err(anyhow::Error::from);
     watching.abort();
-    drained?;
+    let stopped = cut_short(drained)?;
     let records = handle.counters().records;
     let report = Report { lanes: ids, records, caught_up: handle.is_caught_up() };
-    context.output.result(&report, || {
-        format!("lanes built: {}, from {} records", report.lanes.len(), report.records)
-    })
+    let lanes = report.lanes.len();
+    let text = match &stopped {
+        None => format!("lanes built: {lanes}, from {records} records"),
+        Some(_) => format!("lanes not built yet: {lanes}, {records} records read for them"),
+    };
+    context.output.outcome(&ended(Outcome::new(&report, text)?, stopped))
 }

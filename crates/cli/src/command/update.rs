@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use definitions::Definitions;
+use online::updater;
+use runtime::exit::Code;
 use runtime::shutdown::{self, Shutdown};
 
 use super::Context;
 use crate::admin;
 use crate::data::Data;
 use crate::metrics::{self, Roles};
-use crate::output;
+use crate::output::{self, Outcome};
 use crate::watch;
 
 pub(super) async fn run(context: Context, drain: bool) -> anyhow::Result<()> {
@@ -42,20 +44,43 @@ async fn update(
         output::line(&metrics.to_string())?;
     }
     let watching = tokio::spawn(watch::updater(handle.clone()));
-    let result = match drain {
-        true => updater.drain(shutdown).await,
-        false => updater.run(shutdown).await,
+    let updating = async {
+        match drain {
+            true => updater.drain(shutdown).await,
+            false => updater.run(shutdown).await,
+        }
     };
+    let result = updating.await.map_err(anyhow::Error::from);
     watching.abort();
-    result?;
-    let counters = handle.counters();
-    let caught_up = handle.is_caught_up();
+    let stopped = cut_short(result)?;
+    let (counters, caught_up) = (handle.counters(), handle.is_caught_up());
     let json = serde_json::json!({ "caught_up": caught_up, "counters": &counters });
-    context.output.result(&json, || {
-        let (records, commits) = (counters.records, counters.commits);
-        let refused = refused(counters.late_written, counters.dead_letters_written);
-        format!("{records} records read, {commits} commits, caught up: {caught_up}{refused}")
-    })
+    let (records, commits) = (counters.records, counters.commits);
+    let refused = refused(counters.late_written, counters.dead_letters_written);
+    let text =
+        format!("{records} records read, {commits} commits, caught up: {caught_up}{refused}");
+    context.output.outcome(&ended(Outcome::new(&json, text)?, stopped))
+}
+
+/// Whether a drain was told to stop before its end: what it has done by then is told all the same.
+///
+/// # Errors
+/// Any other.
+pub(super) fn cut_short(drained: anyhow::Result<()>) -> anyhow::Result<Option<updater::Error>> {
+    match drained.map_err(anyhow::Error::downcast) {
+        Ok(()) => Ok(None),
+        Err(Ok(error @ updater::Error::CutShort)) => Ok(Some(error)),
+        Err(Ok(error)) => Err(error.into()),
+        Err(Err(error)) => Err(error),
+    }
+}
+
+/// What a drain came to.
+pub(super) fn ended(outcome: Outcome, cut_short: Option<updater::Error>) -> Outcome {
+    match cut_short {
+        Some(error) => outcome.failing(Code::Failure, error.to_string()),
+        None => outcome,
+    }
 }
 
 /// What the lanes did not take, if there is any.

@@ -19,7 +19,7 @@ use online::service::Tables;
 use online::updater::Updater;
 use record::{EventTime, Offset};
 use runtime::exit::{Code, With};
-use runtime::shutdown;
+use runtime::shutdown::Shutdown;
 use tokio::net::TcpListener;
 
 use crate::command::{Context, archive, backfill};
@@ -154,9 +154,8 @@ async fn items(
     let lanes: Vec<Arc<Lane>> = lanes.filter(|lane| lane.entity == ITEM_ENTITY).collect();
     let (updater, handle) =
         Updater::open(settings.updater.clone(), folded.updater(lanes.clone())).await?;
-    let (_stop, stopped) = shutdown::channel();
     let watching = tokio::spawn(watch::updater(handle));
-    let drained = updater.drain(stopped).await;
+    let drained = updater.drain(Shutdown::never()).await;
     watching.abort();
     drained?;
     let parts = item_table::Parts {
