@@ -67,6 +67,34 @@ impl Data {
         }
     }
 
+    /// Works until `work` ends or the database takes no more writes, which `work` may not meet: what it wrote
+    /// last may have been answered before the disk refused it.
+    ///
+    /// # Errors
+    /// The work's own; that of [`Data::broken`].
+    pub(crate) async fn unless_broken<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> anyhow::Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        tokio::select! {
+            biased;
+            done = work => done.map_err(Into::into),
+            broken = self.broken() => Err(broken),
+        }
+    }
+
+    /// Makes everything durable that the embedded database was given, if there is one.
+    ///
+    /// # Errors
+    /// When its disk refuses it, or has refused something before.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        let Some(database) = self.database.clone() else { return Ok(()) };
+        Ok(tokio::task::spawn_blocking(move || database.sync_all()).await??)
+    }
+
     /// An updater on this log and store. Where one of them lies in the directory, nobody else can work for
     /// it, so it is in no group: it would take partitions from those who share another store.
     pub(crate) async fn open_updater(

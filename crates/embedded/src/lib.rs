@@ -159,7 +159,8 @@ struct Shared {
     mark: Mutex<Mark>,
     roles: Roles,
     crash: Option<crash::Armed>,
-    poisoned: AtomicBool,
+    /// No more writes are taken.
+    poisoned: Arc<AtomicBool>,
     /// Whether a damaged table that the library has met was looked for.
     naming: Once,
     _ownership: Ownership,
@@ -229,10 +230,12 @@ impl Database {
         let stamps = stamps.map_err(failed)?;
         keyspaces.note(&stamps)?;
         let order = Arc::<Mutex<()>>::default();
+        let poisoned = Arc::<AtomicBool>::default();
         let memtables = Memtables::start(Closing {
             database: inner.clone(),
             order: Arc::clone(&order),
             sync: options.sync,
+            poisoned: Arc::clone(&poisoned),
         });
         let memtables = memtables.map_err(io)?;
         memtables.add(&stamps, stamp::memtable_bytes(options.memtable_bytes));
@@ -259,7 +262,7 @@ impl Database {
                 mark: Mutex::new(mark),
                 roles: Roles::default(),
                 crash: options.crash_at.map(crash::Armed::new),
-                poisoned: AtomicBool::new(false),
+                poisoned,
                 naming: Once::new(),
                 _ownership: ownership,
             }),
@@ -338,12 +341,12 @@ impl Database {
         }
         // Asked only while there is no room: the library says then whether it takes no more writes.
         let check = || inner.persist(PersistMode::Buffer);
-        memtables.wait_for_room(check).map_err(|source| self.failed(source))?;
+        memtables.wait_for_room(check).map_err(|source| self.refused(source))?;
         // The library has a lock of its own around the journal, and nobody else to write to it.
         let held = order.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp { number: group.last() + 1, seqno_min: inner.seqno() };
         batch.insert(stamps, stamp::KEY, stamp.encode());
-        batch.commit().map_err(|source| self.failed(source))?;
+        batch.commit().map_err(|source| self.refused(source))?;
         let ticket = Ticket(group.written());
         drop(held);
         memtables.written();
@@ -357,8 +360,16 @@ impl Database {
     pub fn sync(&self, ticket: Ticket) -> Result<(), Error> {
         match self.shared.sync {
             SyncMode::Never => Ok(()),
-            SyncMode::Always => self.shared.sync(ticket).map_err(|source| self.failed(source)),
+            SyncMode::Always => self.shared.sync(ticket).map_err(|source| self.refused(source)),
         }
+    }
+
+    /// Makes everything durable that was written.
+    ///
+    /// # Errors
+    /// As [`Database::sync`].
+    pub fn sync_all(&self) -> Result<(), Error> {
+        self.sync(Ticket(self.shared.group.last()))
     }
 
     /// Aborts the process if this is the passing that a test asked for.
@@ -369,11 +380,17 @@ impl Database {
         }
     }
 
-    /// Whether somebody was told that the database takes no more writes. Nothing but opening it again, once
-    /// its disk has room, mends that.
+    /// Whether the database takes no more writes, as after one that its disk refused. Nothing but opening it again,
+    /// once its disk has room, mends that.
     #[must_use]
     pub fn is_poisoned(&self) -> bool {
         self.shared.poisoned.load(Ordering::Relaxed)
+    }
+
+    /// After an error of a write or a sync the library takes no more writes, and says so to the next that asks.
+    fn refused(&self, source: fjall::Error) -> Error {
+        self.shared.poisoned.store(true, Ordering::Relaxed);
+        self.failed(source)
     }
 
     /// The library's error, with the directory and what to do about it.

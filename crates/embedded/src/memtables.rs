@@ -66,6 +66,8 @@ pub(crate) struct Closing {
     /// Held by whoever writes.
     pub(crate) order: Arc<Mutex<()>>,
     pub(crate) sync: SyncMode,
+    /// Set when the database takes no more writes.
+    pub(crate) poisoned: Arc<AtomicBool>,
 }
 
 impl Closing {
@@ -143,7 +145,9 @@ impl Watched {
             && self.keyspace.sealed_memtable_count() < SEALED_MAX
             && let Err(error) = closing.close(&self.keyspace)
         {
-            // Of a database that takes no more writes, which the next one is told.
+            // Of a database that takes no more writes, which the next one is told too.
+            let is_poisoned = closing.database.persist(PersistMode::Buffer).is_err();
+            closing.poisoned.fetch_or(is_poisoned, Ordering::Relaxed);
             tracing::warn!(%error, "a full memtable is not rotated");
         }
     }

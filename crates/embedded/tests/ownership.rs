@@ -46,7 +46,11 @@ fn full_disk_child() {
         match database.write(batch).and_then(|ticket| database.sync(ticket)) {
             Ok(()) if errors.is_empty() => println!("\nwrote {i}"),
             Ok(()) => println!("\nwrote {i} after a failure"),
-            Err(error) => errors.push(error.to_string()),
+            Err(error) => {
+                // Known with the first, not with the next that asks.
+                println!("\ntakes no more {}", database.is_poisoned());
+                errors.push(error.to_string());
+            }
         }
         if errors.len() == 3 {
             break;
@@ -164,6 +168,7 @@ fn a_full_disk_is_an_error_with_a_remedy_and_no_more_writes() {
     assert!(first.contains(&path) && first.contains("free space"), "{first}");
     assert!(second.contains(&path) && second.contains("start again"), "{second}");
     assert!(!said.contains("after a failure"), "{said}");
+    assert_eq!(line("takes no more "), "true", "{said}");
     let acknowledged: u32 = said
         .lines()
         .filter_map(|line| line.strip_prefix("wrote ")?.parse().ok())

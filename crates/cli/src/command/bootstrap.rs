@@ -44,15 +44,16 @@ pub(super) async fn run(context: Context) -> anyhow::Result<()> {
         Updater::open(context.settings.updater.clone(), data.updater(behind)).await?;
     let watching = tokio::spawn(watch::updater(handle.clone()));
     let draining = updater.alone().drain(shutdown::on_signal()?);
-    let drained = draining.await.map_err(anyhow::Error::from);
+    let drained = data.unless_broken(draining).await;
     watching.abort();
     let stopped = cut_short(drained)?;
+    data.settle().await?;
     let records = handle.counters().records;
     let report = Report { lanes: ids, records, caught_up: handle.is_caught_up() };
     let lanes = report.lanes.len();
     let text = match &stopped {
         None => format!("lanes built: {lanes}, from {records} records"),
-        Some(_) => format!("lanes not built yet: {lanes}, {records} records read for them"),
+        Some(_) => format!("{records} records read for {lanes} lanes, not all of which are built"),
     };
     context.output.outcome(&ended(Outcome::new(&report, text)?, stopped))
 }

@@ -50,9 +50,10 @@ async fn update(
             false => updater.run(shutdown).await,
         }
     };
-    let result = updating.await.map_err(anyhow::Error::from);
+    let result = data.unless_broken(updating).await;
     watching.abort();
     let stopped = cut_short(result)?;
+    data.settle().await?;
     let (counters, caught_up) = (handle.counters(), handle.is_caught_up());
     let json = serde_json::json!({ "caught_up": caught_up, "counters": &counters });
     let (records, commits) = (counters.records, counters.commits);
