@@ -1,7 +1,8 @@
 //! What librdkafka's clients are told, and what they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
@@ -9,6 +10,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::time::Instant;
 
 use super::settings::Settings;
 use crate::{Error, RECORD_BYTES_MAX};
@@ -35,12 +37,17 @@ const LINGER_MS: u32 = 5;
 const HEARTBEATS_PER_SESSION: u32 = 5;
 /// … and how long after each other they are sent at most.
 const HEARTBEAT_MS_MAX: u32 = 3_000;
+/// How soon an error of a client is told again.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
+/// Errors that a client remembers to have told.
+const TOLD_MAX: usize = 64;
 
 /// Passes librdkafka's lines on to `tracing`, and keeps why its last connection failed: it tries that again by
 /// itself, and a call that waited in vain only says that its time is over.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Context {
     failed: Arc<Mutex<Option<String>>>,
+    teller: Arc<Teller>,
 }
 
 impl Context {
@@ -66,15 +73,47 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "kafka");
-        // What follows from the errors of all connections explains none.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+        self.teller.tell("client", &error, reason);
+        if !follows(&error) {
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
     }
 }
 
 impl ConsumerContext for Context {}
+
+/// Tells of the errors that clients have met, of each now and then: librdkafka says them at every attempt to
+/// connect, and rdkafka passes a producer's on twice.
+#[derive(Debug, Default)]
+pub(super) struct Teller {
+    told: Mutex<HashMap<String, Instant>>,
+}
+
+impl Teller {
+    pub(super) fn tell(&self, client: &'static str, error: &KafkaError, reason: &str) {
+        match self.is_due(&format!("{error}: {reason}")) {
+            true => tracing::warn!(client, %error, reason, "kafka"),
+            false => tracing::debug!(client, %error, reason, "kafka"),
+        }
+    }
+
+    fn is_due(&self, what: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.get(what).is_some_and(|told| told.elapsed() < TOLD_EVERY) {
+            return false;
+        }
+        if told.len() >= TOLD_MAX {
+            told.clear();
+        }
+        told.insert(what.to_owned(), Instant::now());
+        true
+    }
+}
+
+/// Whether it follows from the errors of all connections, and explains none.
+fn follows(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown)
+}
 
 /// What librdkafka calls its lines of connections that ended.
 const FAIL: &str = "FAIL";
@@ -228,6 +267,13 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_error_is_not_told_at_every_attempt() {
+        let teller = Teller::default();
+        let due = |what| teller.is_due(what);
+        assert_eq!([due("a"), due("a"), due("b"), due("a")], [true, false, true, false]);
+    }
 
     #[test]
     fn a_broker_that_hangs_up_is_told_with_what_to_look_at() {

@@ -165,8 +165,8 @@ impl Drop for Member {
 fn poll(consumer: &BaseConsumer<Context>, thread: &PollingThread) {
     while !thread.stop.load(Ordering::Relaxed) {
         match consumer.poll(POLL) {
-            None => {}
-            Some(Err(error)) => tracing::warn!(%error, "kafka consumer"),
+            // Of errors the client's context was told.
+            None | Some(Err(_)) => {}
             Some(Ok(message)) => {
                 let (topic, partition) = (message.topic(), message.partition());
                 tracing::error!(topic, partition, "a record came past its reader's queue");

@@ -48,7 +48,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(config: ClientConfig, settings: &Settings) -> Result<Self, Error> {
-        let producer = Mutex::new(Arc::new(create(&config, Reports)?));
+        let producer = Mutex::new(Arc::new(create(&config, Reports::default())?));
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX / PERMIT_BYTES));
         Ok(Self { config, producer, room, timeout: settings.delivery_timeout() })
     }
@@ -155,7 +155,7 @@ impl Writer {
         let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((code, reason)) = producer.client().fatal_error() {
             tracing::warn!(%code, reason, "kafka producer given up, taking another");
-            *producer = Arc::new(create(&self.config, Reports)?);
+            *producer = Arc::new(create(&self.config, Reports::default())?);
         }
         Ok(Arc::clone(&producer))
     }

@@ -12,7 +12,8 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as At, TopicPartitionList};
 use record::Partition;
 
-use super::super::{client, offsets};
+use super::super::client::{self, Teller};
+use super::super::offsets;
 use crate::{Change, Share};
 
 /// What was said and not passed on yet, and how it is to be answered.
@@ -22,6 +23,7 @@ pub(super) struct Rebalances {
     /// The member leaves: whatever is taken from it, nobody works on it any more.
     pub(super) leaving: AtomicBool,
     pub(super) hints_failed: AtomicU64,
+    teller: Teller,
 }
 
 /// Passes librdkafka's lines on, and keeps what the group says.
@@ -34,7 +36,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "kafka group");
+        self.0.teller.tell("member of the group", &error, reason);
     }
 }
 

@@ -127,10 +127,8 @@ impl Thread {
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
                 return Err(self.failed(&error));
             }
-            Some(Err(error)) => {
-                tracing::warn!(%error, group = self.group, "kafka group");
-                self.complaint = Some(error);
-            }
+            // The client's context was told of it.
+            Some(Err(error)) => self.complaint = Some(error),
             // It came before its partition was paused; readers read it.
             Some(Ok(_)) => {}
         }

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Outcome;
 use crate::Appended;
-use crate::kafka::client::log;
+use crate::kafka::client::{self, Teller};
 use crate::kafka::error::of;
 use crate::kafka::reader::append_time_missing;
 
@@ -67,16 +67,16 @@ impl Group {
 }
 
 /// Takes delivery reports, on the producer's thread.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reports;
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reports(Arc<Teller>);
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log(level, facility, line);
+        client::log(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "kafka producer");
+        self.0.tell("producer", &error, reason);
     }
 }
 
