@@ -66,13 +66,17 @@ fn wrapped(cause: Cause<'_>) -> Option<Cause<'_>> {
     None
 }
 
-/// What is damaged, or does not fit together, is bad data, whichever command reads it.
+/// What is damaged, or does not fit together, is bad data, whichever command reads it; what is not there, or may not be
+/// trusted with states, is named wrongly.
 fn own(cause: Cause<'_>) -> Option<Code> {
     use embedded::Error::{NoDatabase, NoDirectory};
     if let Some(NoDatabase { .. } | NoDirectory { .. }) = cause.downcast_ref() {
         return Some(Code::Configuration);
     }
     if let Some(online::service::Error::NoModel(_)) = cause.downcast_ref() {
+        return Some(Code::Configuration);
+    }
+    if let Some(online_store::Error::Unsuitable { .. }) = cause.downcast_ref() {
         return Some(Code::Configuration);
     }
     let is_bad = is_bad_batch(cause)
@@ -144,13 +148,21 @@ mod tests {
         event_log::Error::Unavailable { reason: "told to".to_owned() }
     }
 
+    fn unsuitable() -> online_store::Error {
+        online_store::Error::Unsuitable {
+            reason: "it may evict".to_owned(),
+            remedy: "tell it not to",
+        }
+    }
+
     /// As commands meet it: with words around it.
     fn code(error: impl Error + Send + Sync + 'static) -> Code {
         of(&anyhow::Error::new(error).context("topic clickstream").context("archiving"))
     }
 
     #[test]
-    fn what_is_damaged_or_does_not_fit_together_is_bad_data() {
+    fn what_is_damaged_or_does_not_fit_together_is_bad_data_and_what_is_refused_a_wrong_setting() {
+        use online::updater;
         let path = PathBuf::from("archive/clickstream");
         let topic = "clickstream".to_owned();
         let (partition, expected, found) = (Partition(0), Offset(7), Offset(9));
@@ -184,6 +196,8 @@ mod tests {
         assert_eq!(code(lost_log()), Code::Data);
         assert_eq!(code(damaged_store()), Code::Data);
         assert_eq!(code(nowhere()), Code::Configuration);
+        assert_eq!(code(unsuitable()), Code::Configuration);
+        assert_eq!(code(updater::Error::Store(unsuitable())), Code::Configuration);
         assert_eq!(code(unavailable()), Code::Failure);
     }
 

@@ -91,8 +91,8 @@ impl Redis {
     /// Connects, checks every server that holds keys, and loads the functions.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when a server cannot be reached; [`Error::Unsuitable`] when one may
-    /// evict or forget states, is too old, or is no master.
+    /// [`Error::Unavailable`] when a server cannot be reached or is no master; [`Error::Unsuitable`] when one may
+    /// evict or forget states, is too old, or is of the other kind than the URL says.
     pub async fn open(settings: Settings) -> Result<Self, Error> {
         let opened = Self::open_servers(settings.clone()).await;
         opened.map_err(|error| failure::at_start(&settings, error))

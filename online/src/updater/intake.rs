@@ -108,7 +108,7 @@ impl Intake {
         self.position
     }
 
-    /// The next micro-batch; `None`: nothing came for a while. A call that is dropped loses nothing.
+    /// The next micro-batch; `None`: nothing came for a while. A call that is dropped loses no record.
     ///
     /// # Errors
     /// Whatever the log says, when it has said so for long enough.
@@ -167,8 +167,8 @@ impl Origin {
         .await
     }
 
-    /// What is there, or comes within the poll's wait. What was met by the last read is told first, and not
-    /// before its time is it over.
+    /// What is there, or comes within the poll's wait. `fault`, which the last read met behind its records, counts
+    /// as the first attempt.
     async fn read(
         &self,
         reader: &mut dyn Reader,

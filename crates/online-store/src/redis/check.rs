@@ -11,8 +11,8 @@ use crate::Error;
 /// Functions came with it.
 const MAJOR_MIN: u32 = 7;
 
-/// Refuses a server that may evict or forget, unless the settings allow it, and one that is too old,
-/// a replica, or of the other kind than the URL says.
+/// Refuses a server that may evict or forget, unless the settings allow it, and one that is too old or of the other
+/// kind than the URL says. One that is a replica, or loads its data, counts as away.
 pub(super) async fn check(link: &Link, settings: &Settings, node: &Node) -> Result<(), Error> {
     let info = Info::of(link, node).await?;
     if judge(&info, settings)? {
@@ -48,9 +48,6 @@ fn kind(info: &Info, settings: &Settings) -> Result<(), Error> {
     if major.is_none_or(|major| major < MAJOR_MIN) {
         return refuse(format!("Redis {version} has no functions"), "use Redis 7.0 or newer");
     }
-    if info.get("role") == "slave" {
-        return refuse("the server is a replica", "name its master in the store's URL");
-    }
     // A cluster's client has found out by itself that this is one.
     if !settings.cluster && info.get("cluster_enabled") == "1" {
         let remedy = match settings.tls {
@@ -58,6 +55,12 @@ fn kind(info: &Info, settings: &Settings) -> Result<(), Error> {
             false => "write redis+cluster:// in the store's URL",
         };
         return refuse("the server is a node of a Redis Cluster", remedy);
+    }
+    if info.get("role") == "slave" {
+        // It may become a master, where a name leads from one to the next.
+        return Err(failure::unavailable(
+            "the server is a replica: name its master in the store's URL",
+        ));
     }
     Ok(())
 }
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn old_servers_and_replicas_are_refused() {
+    fn old_servers_and_replicas_are_not_taken() {
         let redis = |version: &str, role: &str| format!("redis_version:{version}\nrole:{role}");
         assert_eq!(refusal(&redis("7.0.0", "master")), None);
         assert_eq!(refusal(&redis("10.1", "master")), None);

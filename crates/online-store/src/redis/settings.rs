@@ -40,7 +40,7 @@ pub struct Settings {
 
 /// A URL that names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} in the URL of the online store; it is {SHAPE}")]
+#[error("names no online store: {what}; its URL is {SHAPE}")]
 pub struct SettingsError {
     what: String,
 }
@@ -85,7 +85,7 @@ impl Settings {
         };
         if tls && !cfg!(feature = "tls") {
             return Err(wrong(
-                "TLS, which this program was built without (build it with `--features tls`),",
+                "rediss is for TLS, which this program was built without (build it with `--features tls`)",
             ));
         }
         let mut settings = Self { cluster, tls, ..Self::default() };
@@ -258,7 +258,7 @@ mod tests {
             "redis://me:%4@host",
         ] {
             let error = Settings::from_url(url).expect_err(url).to_string();
-            assert!(error.contains("it is redis://"), "{error}");
+            assert!(error.contains("its URL is redis://"), "{error}");
         }
         let error = Settings::from_url("redis://me:secret@host:x").unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");
