@@ -4,14 +4,16 @@
 //! reads through shared consumers that are assigned partitions and positions, never a group's
 //! ([`consumers`], [`reader`]); both look again and again whether a topic still is the one it was
 //! ([`identity`]). A group shares partitions out and nothing else ([`group`]): it holds no position that
-//! anybody reads. Offsets have gaps: the records of aborted transactions and the marks that end
-//! transactions are not handed out, but positions move past them.
+//! anybody reads. A client that may have lost all its brokers is named the first ones again ([`lifeline`]).
+//! Offsets have gaps: the records of aborted transactions and the marks that end transactions are not
+//! handed out, but positions move past them.
 //!
 //! [`writer`]: self::writer
 //! [`consumers`]: self::consumers
 //! [`reader`]: self::reader
 //! [`identity`]: self::identity
 //! [`group`]: self::group
+//! [`lifeline`]: self::lifeline
 
 mod client;
 mod consumers;
@@ -19,6 +21,7 @@ mod error;
 mod group;
 mod headers;
 mod identity;
+mod lifeline;
 mod native;
 mod offsets;
 mod raw;
@@ -67,11 +70,11 @@ impl Kafka {
     /// [`Error::BadSetting`] names the setting that cannot be used.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         settings.check()?;
-        let context = Context::default();
-        let admin = Arc::new(client::admin(&settings, context.clone())?);
-        let consumers = Arc::new(Consumers::new(client::consumer(&settings), context.clone())?);
-        let identities = Arc::new(Identities::new(Arc::clone(&admin), context, &settings));
-        let writer = Writer::new(client::producer(&settings), &settings)?;
+        let context = Context::new(&settings);
+        let consumers = Arc::new(Consumers::new(&settings, &context)?);
+        let admin = Arc::new(client::admin(&settings, context)?);
+        let identities = Arc::new(Identities::new(Arc::clone(&admin), &settings));
+        let writer = Writer::new(&settings)?;
         Ok(Self { settings, admin, identities, consumers, writer })
     }
 

@@ -10,6 +10,8 @@ mod conformance;
 mod damaged;
 #[path = "kafka/faults.rs"]
 mod faults;
+#[path = "kafka/fenced.rs"]
+mod fenced;
 #[path = "kafka/groups.rs"]
 mod groups;
 #[path = "kafka/harness.rs"]

@@ -68,6 +68,33 @@ impl Kafka {
         (kafka, encrypted)
     }
 
+    /// As [`Kafka::start`]; its heartbeats, every so often, are too slow for its controller, which keeps it out of the
+    /// cluster (fences it) for the last sixth of the time between them. Meanwhile it answers, and names no broker.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_unsteady(libs: &Path, every_ms: u32) -> Self {
+        Self::start_with(libs, &[], |_| heartbeats(every_ms, every_ms - every_ms / 6))
+    }
+
+    /// Starts again one that was unsteady, as one that is not; it answers when this returns.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart_steady(&mut self) {
+        let path = self.folder.path().join(PROPERTIES);
+        let properties = fs::read_to_string(&path).expect("its properties") + &steady();
+        fs::write(path, properties).expect("a file that was written before");
+        self.restart();
+    }
+
+    /// Whether it names no broker: its controller keeps it out of the cluster. `None`: it does not answer.
+    #[must_use]
+    pub fn is_fenced(&self) -> Option<bool> {
+        brokers(self.port).ok().map(|brokers| brokers == 0)
+    }
+
     /// `formatted` says how the broker's folder is made, beside where and for which cluster; `more` says other
     /// properties, from the listeners that let everybody in.
     fn start_with(
@@ -199,7 +226,7 @@ fn tls_properties(open: &Listeners, encrypted: &Encrypted, key: &Path) -> String
 
 fn properties(folder: &Path, controller: u16, listeners: &Listeners) -> String {
     let logs = folder.join("logs");
-    let lines: [(&str, String); 19] = [
+    let lines: [(&str, String); 17] = [
         ("process.roles", "broker,controller".into()),
         ("node.id", "1".into()),
         ("controller.quorum.bootstrap.servers", format!("127.0.0.1:{controller}")),
@@ -217,11 +244,20 @@ fn properties(folder: &Path, controller: u16, listeners: &Listeners) -> String {
         ("group.initial.rebalance.delay.ms", "0".into()),
         ("group.min.session.timeout.ms", "1000".into()),
         ("auto.create.topics.enable", "false".into()),
-        // A broker that was killed comes back as soon as it can.
-        ("broker.session.timeout.ms", "3000".into()),
-        ("broker.heartbeat.interval.ms", "500".into()),
     ];
-    lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+    lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect::<String>() + &steady()
+}
+
+/// A broker that was killed comes back as soon as it can. Of two lines for one property the later one counts.
+fn steady() -> String {
+    heartbeats(500, 3_000)
+}
+
+fn heartbeats(interval_ms: u32, session_timeout_ms: u32) -> String {
+    format!(
+        "broker.heartbeat.interval.ms={interval_ms}\n\
+         broker.session.timeout.ms={session_timeout_ms}\n"
+    )
 }
 
 fn format(classpath: &str, folder: &Path, more: &[&str]) {

@@ -12,6 +12,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::Instant;
 
+use super::lifeline::{Lifeline, are_all_down};
 use super::settings::Settings;
 use crate::{Error, RECORD_BYTES_MAX};
 
@@ -44,13 +45,24 @@ const TOLD_MAX: usize = 64;
 
 /// Passes librdkafka's lines on to `tracing`, and keeps why its last connection failed: it tries that again by
 /// itself, and a call that waited in vain only says that its time is over.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Context {
     failed: Arc<Mutex<Option<String>>>,
     teller: Arc<Teller>,
+    pub(super) lifeline: Arc<Lifeline>,
 }
 
 impl Context {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let lifeline = Arc::new(Lifeline::new(settings));
+        Self { failed: Arc::default(), teller: Arc::default(), lifeline }
+    }
+
+    /// For another client of the same log: what one has told, the other need not.
+    pub(super) fn another(&self, settings: &Settings) -> Self {
+        Self { lifeline: Arc::new(Lifeline::new(settings)), ..self.clone() }
+    }
+
     /// Why the last connection failed, in librdkafka's words, unless a call has succeeded since.
     pub(super) fn failed(&self) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -64,6 +76,10 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        // That an administrator has come to the last of its brokers is a line.
+        if facility == ERROR {
+            return self.error(error_of(line), said(line));
+        }
         log(level, facility, line);
         // A broker that hangs up is logged and makes no error. What makes one says more, so that stands.
         if facility == FAIL {
@@ -74,7 +90,8 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.teller.tell("client", &error, reason);
-        if !follows(&error) {
+        self.lifeline.complained(&error);
+        if !are_all_down(&error) {
             *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
         }
     }
@@ -110,17 +127,27 @@ impl Teller {
     }
 }
 
-/// Whether it follows from the errors of all connections, and explains none.
-fn follows(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown)
-}
-
 /// What librdkafka calls its lines of connections that ended.
 const FAIL: &str = "FAIL";
+/// … and those of errors that a client does not pass on otherwise.
+const ERROR: &str = "ERROR";
+
+/// The error that a line tells of, as far as it matters here.
+fn error_of(line: &str) -> KafkaError {
+    KafkaError::Global(match line.ends_with("brokers are down") {
+        true => RDKafkaErrorCode::AllBrokersDown,
+        false => RDKafkaErrorCode::Fail,
+    })
+}
+
+/// A line without the thread that said it.
+fn said(line: &str) -> &str {
+    line.split_once("]: ").map_or(line, |(_, said)| said)
+}
 
 /// What librdkafka says of a connection that ended, without its thread; and what to look at.
 fn hung_up(line: &str) -> String {
-    let said = line.split_once("]: ").map_or(line, |(_, said)| said);
+    let said = said(line);
     // The first question after connecting, which a listener that expects TLS does not understand.
     let advice = match said.contains("in state APIVERSION_QUERY") && !said.contains("ssl://") {
         true => {

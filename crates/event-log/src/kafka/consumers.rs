@@ -13,13 +13,15 @@ use std::time::Duration;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
-use rdkafka::{ClientConfig, Offset as At, TopicPartitionList};
+use rdkafka::{Offset as At, TopicPartitionList};
 use record::{Offset, Partition};
 use tokio::sync::Notify;
 
-use super::client::{Context, create};
+use super::client::{self, Context, create};
 use super::error::{of, unavailable};
+use super::lifeline::Lifeline;
 use super::offsets::number;
+use super::settings::Settings;
 use crate::Error;
 
 /// The most consumers of a log, which is the most readers of one partition.
@@ -32,7 +34,7 @@ const START_PAUSE: Duration = Duration::from_millis(1);
 
 /// All consumers of a log; there is always one.
 pub(super) struct Consumers {
-    config: ClientConfig,
+    settings: Settings,
     context: Context,
     members: Mutex<Vec<Arc<Member>>>,
 }
@@ -63,9 +65,11 @@ pub(super) struct Claim {
 }
 
 impl Consumers {
-    pub(super) fn new(config: ClientConfig, context: Context) -> Result<Self, Error> {
-        let first = Member::new(&config, &context)?;
-        Ok(Self { config, context, members: Mutex::new(vec![first]) })
+    /// `context` is one of the log's.
+    pub(super) fn new(settings: &Settings, context: &Context) -> Result<Self, Error> {
+        let (settings, context) = (settings.clone(), context.clone());
+        let first = Member::new(&settings, &context)?;
+        Ok(Self { settings, context, members: Mutex::new(vec![first]) })
     }
 
     /// A consumer for questions.
@@ -121,7 +125,7 @@ impl Consumers {
             let why = format!("{CONSUMERS_MAX} readers read partition {partition} already");
             return Err(unavailable(topic, "starting to read", why));
         }
-        let member = Member::new(&self.config, &self.context)?;
+        let member = Member::new(&self.settings, &self.context)?;
         member.take(topic, partition);
         members.push(Arc::clone(&member));
         Ok(member)
@@ -129,8 +133,10 @@ impl Consumers {
 }
 
 impl Member {
-    fn new(config: &ClientConfig, context: &Context) -> Result<Arc<Self>, Error> {
-        let consumer: Arc<BaseConsumer<Context>> = Arc::new(create(config, context.clone())?);
+    fn new(settings: &Settings, context: &Context) -> Result<Arc<Self>, Error> {
+        let context = context.another(settings);
+        let consumer = create(&client::consumer(settings), context)?;
+        let consumer = Arc::<BaseConsumer<Context>>::new(consumer);
         let thread = Arc::new(PollingThread::default());
         let (polled, flags) = (Arc::clone(&consumer), Arc::clone(&thread));
         std::thread::Builder::new()
@@ -164,6 +170,7 @@ impl Drop for Member {
 
 fn poll(consumer: &BaseConsumer<Context>, thread: &PollingThread) {
     while !thread.stop.load(Ordering::Relaxed) {
+        consumer.context().lifeline.throw(consumer.client());
         match consumer.poll(POLL) {
             // Of errors the client's context was told.
             None | Some(Err(_)) => {}
@@ -200,6 +207,11 @@ impl Claim {
             At::Offset(offset) if offset >= 0 => Some(Offset(offset as u64)),
             _ => None,
         }))
+    }
+
+    /// Whether the consumer has lost its brokers, as far as this reader can say.
+    pub(super) fn lifeline(&self) -> &Lifeline {
+        &self.member.consumer.context().lifeline
     }
 
     /// # Errors

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::rebalance::Rebalances;
 use self::thread::Thread;
 use super::client;
+use super::lifeline::Lifeline;
 use super::settings::Settings;
 use crate::{Change, Error, Membership, Share};
 
@@ -56,7 +57,8 @@ impl Member {
     /// [`Error::BadSetting`]; or when there is no thread for it.
     pub(super) fn join(settings: &Settings, topics: &[&str]) -> Result<Self, Error> {
         let rebalances = Arc::new(Rebalances::default());
-        let context = rebalance::Context(Arc::clone(&rebalances));
+        let lifeline = Arc::new(Lifeline::new(settings));
+        let context = rebalance::Context { rebalances: Arc::clone(&rebalances), lifeline };
         let consumer = client::create(&client::member(settings), context)?;
         let orders = Arc::<Mutex<Orders>>::default();
         let (tell, changes) = mpsc::channel(CHANGES_MAX);

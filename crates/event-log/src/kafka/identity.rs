@@ -26,11 +26,12 @@ use crate::{Error, Topic};
 /// How long after each look a topic that the brokers do not know is looked for again.
 const MISSING_PAUSE: Duration = Duration::from_millis(300);
 
+/// How long brokers may take to answer before it is thought that none is known.
+const ANSWER: Duration = Duration::from_secs(1);
+
 /// The topics that this log has seen.
 pub(super) struct Identities {
     admin: Arc<AdminClient<Context>>,
-    /// Of the connections that ask and read.
-    context: Context,
     request_timeout: Duration,
     age_max: Duration,
     /// Looks in a row that have to miss a topic before it is taken for gone. Counted, not timed: a process
@@ -68,14 +69,9 @@ enum Changed {
 }
 
 impl Identities {
-    pub(super) fn new(
-        admin: Arc<AdminClient<Context>>,
-        context: Context,
-        settings: &Settings,
-    ) -> Self {
+    pub(super) fn new(admin: Arc<AdminClient<Context>>, settings: &Settings) -> Self {
         Self {
             admin,
-            context,
             request_timeout: settings.request_timeout(),
             age_max: settings.identity_age_max(),
             missing_looks: missing_looks(settings.missing_limit()),
@@ -214,19 +210,32 @@ impl Identities {
     pub(super) async fn look(&self, name: &str) -> Result<Topic, Error> {
         let (admin, topic) = (Arc::clone(&self.admin), name.to_owned());
         let timeout = self.request_timeout;
-        let context = self.context.clone();
         blocking(name, "asking for its id", move || {
             const WHAT: &str = "asking for its id";
-            let described = native::describe(admin.inner(), &topic, timeout);
+            let client = admin.inner();
+            let context = client.context();
+            // Nobody else polls an administrator.
+            let asked = Instant::now();
+            let meanwhile = || {
+                native::take_lines(client);
+                if asked.elapsed() >= ANSWER {
+                    context.lifeline.lost();
+                }
+                context.lifeline.throw(client);
+            };
+            let described = native::describe(client, &topic, timeout, meanwhile);
             if let Err(code) = described
                 && is_no_answer(code)
             {
+                context.lifeline.lost();
+                native::take_lines(client);
                 let failed = context.failed();
                 let failed = failed.map(|why| format!(" (last failed connection: {why})"));
                 let why = format!("{code}{}", failed.unwrap_or_default());
                 return Err(unavailable(&topic, WHAT, why));
             }
             context.succeeded();
+            context.lifeline.found();
             let described = described.map_err(|code| identity_of(&topic, WHAT, code))?;
             let partitions = u32::try_from(described.partitions).unwrap_or(u32::MAX);
             Ok(Topic { log: LogId(described.id), partitions })

@@ -1,18 +1,25 @@
-//! The one question to the brokers that the safe client has no words for: a topic's id (KIP-516).
+//! What the safe client has no words for: a topic's id (KIP-516), brokers that are named to a client that has lost
+//! all that it knew, and what an administrator logs.
 //!
 //! The id is what makes a recreated topic another log, so the adapter cannot do without it. It is
 //! asked through librdkafka, which already speaks TLS and SASL to the brokers, with its admin call
 //! DescribeTopics. Everything unsafe of this crate is in this file.
 
-#![allow(unsafe_code, reason = "rdkafka 0.39 does not wrap rd_kafka_DescribeTopics")]
+#![allow(unsafe_code, reason = "rdkafka 0.39 does not wrap these calls")]
 
-use std::ffi::{CString, c_char, c_int};
-use std::ptr::NonNull;
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use rdkafka::bindings as raw;
 use rdkafka::client::{Client, ClientContext};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
+use tokio::time::Instant;
+
+/// How long an answer is waited for before the caller's own work is done.
+const WAIT: Duration = Duration::from_millis(100);
 
 /// Identity and size of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +49,17 @@ impl<T> Drop for Owned<T> {
     }
 }
 
-/// Asks for a topic's id and partitions; waits for the answer, at most about `timeout`.
+/// Names brokers (`HOST:PORT[,HOST:PORT…]`) to a client, as first ones. Gives how many they are.
+pub(super) fn add_brokers<C: ClientContext>(client: &Client<C>, servers: &str) -> usize {
+    // A client was created with them, so there is no NUL among them.
+    let Ok(servers) = CString::new(servers) else { return 0 };
+    // SAFETY: the client outlives this function, being borrowed; the names are copied.
+    let brokers = unsafe { raw::rd_kafka_brokers_add(client.native_ptr(), servers.as_ptr()) };
+    usize::try_from(brokers).unwrap_or_default()
+}
+
+/// Asks for a topic's id and partitions; waits for the answer, at most about `timeout`, and does what `meanwhile`
+/// says before and again and again.
 ///
 /// # Errors
 /// The broker's error, or librdkafka's own (`OperationTimedOut` among them).
@@ -50,6 +67,7 @@ pub(super) fn describe<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
     timeout: Duration,
+    meanwhile: impl Fn(),
 ) -> Result<Described, RDKafkaErrorCode> {
     let name = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
     let timeout_ms = c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX);
@@ -77,11 +95,84 @@ pub(super) fn describe<C: ClientContext>(
         let topics = Owned::new(topics, raw::rd_kafka_TopicCollection_destroy).ok_or(failed)?;
         raw::rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
         // librdkafka answers by itself when the time is up; the rest is for a late thread.
-        let event = raw::rd_kafka_queue_poll(queue.get(), timeout_ms.saturating_add(1_000));
-        let event = Owned::new(event, raw::rd_kafka_event_destroy);
-        let event = event.ok_or(RDKafkaErrorCode::OperationTimedOut)?;
+        let deadline = Instant::now() + timeout + Duration::from_secs(1);
+        let event = wait(&queue, deadline, meanwhile)?;
         check(raw::rd_kafka_event_error(event.get()))?;
         described(event.get())
+    }
+}
+
+/// Waits for a queue's next event.
+fn wait(
+    queue: &Owned<raw::rd_kafka_queue_t>,
+    deadline: Instant,
+    meanwhile: impl Fn(),
+) -> Result<Owned<raw::rd_kafka_event_t>, RDKafkaErrorCode> {
+    loop {
+        meanwhile();
+        if let Some(event) = poll(queue, WAIT) {
+            return Ok(event);
+        }
+        if Instant::now() >= deadline {
+            return Err(RDKafkaErrorCode::OperationTimedOut);
+        }
+    }
+}
+
+fn poll(
+    queue: &Owned<raw::rd_kafka_queue_t>,
+    wait: Duration,
+) -> Option<Owned<raw::rd_kafka_event_t>> {
+    let wait_ms = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
+    // SAFETY: the queue lives, being borrowed; the event is owned here.
+    let event = unsafe { raw::rd_kafka_queue_poll(queue.get(), wait_ms) };
+    Owned::new(event, raw::rd_kafka_event_destroy)
+}
+
+/// Passes on what a client that nobody polls has logged, and its errors; without this librdkafka would keep them for
+/// ever.
+pub(super) fn take_lines<C: ClientContext>(client: &Client<C>) {
+    // SAFETY: the client outlives this function, being borrowed; the reference to its queue is given back.
+    let queue = unsafe { raw::rd_kafka_queue_get_main(client.native_ptr()) };
+    let Some(queue) = Owned::new(queue, raw::rd_kafka_queue_destroy) else { return };
+    while let Some(event) = poll(&queue, Duration::ZERO) {
+        let event = event.get();
+        let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the event lives; where it is a line or an error, the texts are its own, and read before it is
+        // destroyed.
+        unsafe {
+            let text = |text| CStr::from_ptr(text).to_string_lossy();
+            match raw::rd_kafka_event_type(event) {
+                raw::RD_KAFKA_EVENT_LOG => {
+                    let (facility_at, line_at) = (&raw mut facility, &raw mut line);
+                    if raw::rd_kafka_event_log(event, facility_at, line_at, &raw mut level) == 0 {
+                        let (facility, line) = (text(facility), text(line));
+                        client.context().log(level_of(level), facility.trim(), line.trim());
+                    }
+                }
+                raw::RD_KAFKA_EVENT_ERROR => {
+                    let error = KafkaError::Global(raw::rd_kafka_event_error(event).into());
+                    let reason = text(raw::rd_kafka_event_error_string(event));
+                    client.context().error(error, reason.trim());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A syslog level.
+fn level_of(level: c_int) -> RDKafkaLogLevel {
+    use RDKafkaLogLevel as Level;
+    match level {
+        0 => Level::Emerg,
+        1 => Level::Alert,
+        2 => Level::Critical,
+        3 => Level::Error,
+        4 => Level::Warning,
+        5 => Level::Notice,
+        6 => Level::Info,
+        _ => Level::Debug,
     }
 }
 

@@ -15,6 +15,8 @@ const WHAT: &str = "asking for its offsets";
 /// While leaders change the brokers refuse questions that librdkafka repeats only when it is asked
 /// again; so long after each refusal.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+/// How long the brokers may take to say who leads before it is thought that none is known.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Bounds of the partitions, in their order. The end is that of what is committed: `consumer` reads
 /// no further.
@@ -32,8 +34,10 @@ pub(super) fn bounds(
                 std::thread::sleep(REFUSED_PAUSE);
                 // What librdkafka knows of the topic may be older than the topic itself or its leaders, and
                 // it does not look again for this question. If this look fails, the next answer says so.
-                let left = deadline.saturating_duration_since(Instant::now());
-                let _ = consumer.fetch_metadata(Some(topic), left);
+                let look = deadline.saturating_duration_since(Instant::now()).min(LOOK);
+                if consumer.fetch_metadata(Some(topic), look).is_err() {
+                    consumer.context().lifeline.lost();
+                }
             }
             answer => return answer,
         }
@@ -41,6 +45,7 @@ pub(super) fn bounds(
     // The beginning first: it may move on, but not past an end that was asked for later.
     let first = ask(At::Beginning)?;
     let next = ask(At::End)?;
+    consumer.context().lifeline.found();
     Ok(first.into_iter().zip(next).map(|(first, next)| Bounds { first, next }).collect())
 }
 

@@ -106,6 +106,7 @@ impl PartitionReader {
             std::mem::take(&mut self.held)
         };
         if let Some(last) = found.last() {
+            self.claim.lifeline().found();
             self.position = last.offset.next();
         }
         self.watchdog.progress();
@@ -187,7 +188,10 @@ impl Reader for PartitionReader {
             }
             self.cover_gap()?;
             self.identities.refresh(&self.ends.known)?;
-            self.watchdog.look(&self.ends, self.position)?;
+            if let Err(stalled) = self.watchdog.look(&self.ends, self.position) {
+                self.claim.lifeline().lost();
+                return Err(stalled);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(Vec::new());

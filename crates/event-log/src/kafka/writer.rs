@@ -6,24 +6,24 @@
 //! that promise (the brokers have lost its numbers); the next append then takes another one.
 
 mod delivery;
+mod sender;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _};
 use record::{Partition, partition_for_key};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::client::create;
 use super::error::{of, unavailable};
 use super::headers;
 use super::identity::Known;
 use super::offsets::number;
 use super::settings::Settings;
 use crate::{Appended, Error, NewRecord, RECORD_BYTES_MAX};
-use delivery::{Delivery, Group, Reports};
+use delivery::{Delivery, Group};
+use sender::Sender;
 
 /// Bytes that may be under way; appenders wait for room. Counted in [`PERMIT_BYTES`].
 const QUEUE_BYTES_MAX: usize = 64 << 20;
@@ -40,17 +40,19 @@ type Outcome = Result<Appended, Error>;
 
 /// The producer and the room before it.
 pub(super) struct Writer {
-    config: ClientConfig,
-    producer: Mutex<Arc<ThreadedProducer<Reports>>>,
+    settings: Settings,
+    sender: Mutex<Arc<Sender>>,
     room: Arc<Semaphore>,
     timeout: Duration,
 }
 
 impl Writer {
-    pub(super) fn new(config: ClientConfig, settings: &Settings) -> Result<Self, Error> {
-        let producer = Mutex::new(Arc::new(create(&config, Reports::default())?));
+    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+        let settings = settings.clone();
+        let sender = Mutex::new(Arc::new(Sender::new(&settings)?));
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX / PERMIT_BYTES));
-        Ok(Self { config, producer, room, timeout: settings.delivery_timeout() })
+        let timeout = settings.delivery_timeout();
+        Ok(Self { settings, sender, room, timeout })
     }
 
     /// One outcome per record, in order.
@@ -124,7 +126,7 @@ impl Writer {
         records: Vec<NewRecord>,
         room: OwnedSemaphorePermit,
     ) -> Result<oneshot::Receiver<Vec<Outcome>>, Error> {
-        let producer = self.producer()?;
+        let sender = self.sender()?;
         let (group, answer) = Group::new(&known.name, records.len(), room);
         for (index, record) in records.iter().enumerate() {
             let delivery = Box::new(Delivery { group: Arc::clone(&group), index });
@@ -143,20 +145,21 @@ impl Writer {
                 Some(trace) => message.headers(headers::of(trace)),
                 None => message,
             };
-            if let Err((error, _)) = producer.send(message) {
+            if let Err((error, _)) = sender.producer.send(message) {
+                sender.producer.context().undelivered(&error);
                 group.settle(index, Err(of(&known.name, "appending", &error)));
             }
         }
         Ok(answer)
     }
 
-    /// The producer; another one if librdkafka has given it up.
-    fn producer(&self) -> Result<Arc<ThreadedProducer<Reports>>, Error> {
-        let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((code, reason)) = producer.client().fatal_error() {
+    /// The sender; another one if librdkafka has given its producer up.
+    fn sender(&self) -> Result<Arc<Sender>, Error> {
+        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((code, reason)) = sender.fatal() {
             tracing::warn!(%code, reason, "kafka producer given up, taking another");
-            *producer = Arc::new(create(&self.config, Reports::default())?);
+            *sender = Arc::new(Sender::new(&self.settings)?);
         }
-        Ok(Arc::clone(&producer))
+        Ok(Arc::clone(&sender))
     }
 }

@@ -1,4 +1,4 @@
-//! A broker that is killed, or away for a while.
+//! A broker that is killed, kept out of its cluster, or away for a while.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +9,13 @@ use event_log::kafka::Settings;
 use event_log::{Appended, Error, EventLog, Kafka, NewRecord};
 use record::{Offset, Partition};
 
-use crate::harness::{Broker, PATIENCE, append_one, read_to_end, record, unique, within};
+use crate::harness::{
+    Broker, PATIENCE, answered, append_one, read_to_end, read_until, record, unique, within,
+};
 
 const PARTITIONS: u32 = 3;
-const KILLS: usize = 3;
+/// Times that the broker is struck.
+const STRIKES: usize = 3;
 
 /// What an appender was told about each of its records, by value.
 type Told = BTreeMap<String, Option<Appended>>;
@@ -40,14 +43,26 @@ async fn appender(log: Arc<Kafka>, topic: String, name: usize, stop: Arc<AtomicB
     told
 }
 
-/// The broker is killed -9 and started again in the middle of appends and reads: what was
-/// acknowledged is there, where it was said to be; nothing is there twice; readers go on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Apache Kafka: tests/run starts it"]
 async fn a_broker_that_is_killed_loses_and_doubles_nothing() {
-    let broker = Broker::own();
-    let (log, topic) = (Arc::new(broker.log()), unique("killed"));
-    log.create(&topic, PARTITIONS).await.unwrap();
+    let kill = async |broker: &Broker| {
+        tokio::task::block_in_place(|| broker.server().restart());
+    };
+    loses_and_doubles_nothing(&Broker::own(), kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Apache Kafka: tests/run starts it"]
+async fn a_broker_that_is_kept_out_loses_and_doubles_nothing() {
+    loses_and_doubles_nothing(&Broker::unsteady(), Broker::until_let_in_again).await;
+}
+
+/// The broker is struck in the middle of appends and reads: what was acknowledged is there, where it was said to
+/// be; nothing is there twice; readers go on.
+async fn loses_and_doubles_nothing(broker: &Broker, strike: impl AsyncFn(&Broker)) {
+    let (log, topic) = (Arc::new(broker.log()), unique("struck"));
+    answered("a topic", async || log.create(&topic, PARTITIONS).await).await;
     let stop = Arc::new(AtomicBool::new(false));
     let appenders: Vec<_> = (0..4)
         .map(|name| {
@@ -56,7 +71,8 @@ async fn a_broker_that_is_killed_loses_and_doubles_nothing() {
         .collect();
     let mut readers = Vec::new();
     for partition in (0..PARTITIONS).map(Partition) {
-        let mut reader = log.reader(&topic, partition, Offset(0)).await.unwrap();
+        let open = async || log.reader(&topic, partition, Offset(0)).await;
+        let mut reader = answered("a reader", open).await;
         let (log, topic, stop) = (Arc::clone(&log), topic.clone(), Arc::clone(&stop));
         readers.push(tokio::spawn(async move {
             let mut found = Vec::new();
@@ -77,23 +93,18 @@ async fn a_broker_that_is_killed_loses_and_doubles_nothing() {
             }
         }));
     }
-    for _ in 0..KILLS {
-        let before = log.bounds(&topic).await.unwrap();
+    let bounds = async || answered("the bounds", async || log.bounds(&topic).await).await;
+    for _ in 0..STRIKES {
+        let before = bounds().await;
         within("progress", async {
-            while log.bounds(&topic).await.is_ok_and(|now| {
-                now.iter().zip(&before).any(|(now, before)| now.next.0 < before.next.0 + 500)
-            }) {
+            while let now = bounds().await
+                && now.iter().zip(&before).any(|(now, before)| now.next.0 < before.next.0 + 500)
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         })
         .await;
-        tokio::task::block_in_place(|| broker.server().restart());
-        within("the broker", async {
-            while log.bounds(&topic).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        })
-        .await;
+        strike(broker).await;
     }
     // Every appender's last batch is answered too.
     stop.store(true, Ordering::Relaxed);
@@ -106,8 +117,11 @@ async fn a_broker_that_is_killed_loses_and_doubles_nothing() {
     for (partition, reader) in readers.into_iter().enumerate() {
         let read = within("a reader", reader).await.unwrap();
         let partition = Partition(partition as u32);
-        let again = read_to_end(&log, &topic, partition).await;
-        assert_eq!(read, again, "what was read across restarts is what is there");
+        let end = bounds().await[partition.0 as usize].next;
+        let open = async || log.reader(&topic, partition, Offset(0)).await;
+        let mut again = answered("a reader", open).await;
+        let again = read_until(&mut *again, end).await;
+        assert_eq!(read, again, "what was read meanwhile is what is there");
         assert!(read.is_sorted_by(|a, b| a.offset < b.offset), "offsets rise");
         for record in read {
             let value = String::from_utf8(record.value).unwrap();
@@ -125,7 +139,7 @@ async fn a_broker_that_is_killed_loses_and_doubles_nothing() {
     let unknown = there.keys().filter(|value| !told.contains_key(*value)).count();
     assert_eq!(unknown, 0, "nothing that nobody sent");
     println!(
-        "{KILLS} kills: {} sent, {acknowledged} acknowledged, {} there",
+        "{STRIKES} strikes: {} sent, {acknowledged} acknowledged, {} there",
         told.len(),
         there.len()
     );

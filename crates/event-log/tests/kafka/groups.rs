@@ -14,21 +14,21 @@ use crate::harness::{Broker, PATIENCE, append_one, unique, within};
 const PARTITIONS: u32 = 4;
 
 /// A member and what it has, as it was told.
-struct One {
+pub(crate) struct One {
     member: Box<dyn Membership>,
-    has: BTreeSet<Share>,
+    pub(crate) has: BTreeSet<Share>,
     lost: usize,
     revoked: usize,
 }
 
 impl One {
-    async fn join(log: &Kafka, topic: &str) -> Self {
+    pub(crate) async fn join(log: &Kafka, topic: &str) -> Self {
         let member = log.join(&[topic]).await.unwrap();
         Self { member, has: BTreeSet::new(), lost: 0, revoked: 0 }
     }
 
     /// Takes the next change, and releases at once what is revoked.
-    async fn step(&mut self) {
+    pub(crate) async fn step(&mut self) {
         match self.member.next().await.unwrap() {
             Change::Assigned(shares) => {
                 for share in shares {
@@ -55,7 +55,7 @@ impl One {
 }
 
 /// Steps of both until it is so.
-async fn until(a: &mut One, b: &mut One, so: impl Fn(&One, &One) -> bool) {
+pub(crate) async fn until(a: &mut One, b: &mut One, so: impl Fn(&One, &One) -> bool) {
     within("the group", async {
         while !so(a, b) {
             tokio::select! {
@@ -73,7 +73,7 @@ fn all(topic: &str) -> BTreeSet<Share> {
 }
 
 /// Short sessions: a test waits for them to end.
-fn settings(broker: &Broker) -> Settings {
+pub(crate) fn settings(broker: &Broker) -> Settings {
     Settings { session_timeout_ms: 2_000, poll_interval_ms_max: 4_000, ..broker.settings() }
 }
 

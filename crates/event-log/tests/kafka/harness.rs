@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -5,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event_log::conformance::Harness;
 use event_log::kafka::Settings;
-use event_log::{EventLog, Kafka, NewRecord, Reader};
+use event_log::{Error, EventLog, Kafka, NewRecord, Reader};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
@@ -37,6 +38,11 @@ impl Broker {
         Self::of(start())
     }
 
+    /// One that its controller keeps out of the cluster again and again, for less than a second.
+    pub(crate) fn unsteady() -> Self {
+        Self::of(Arc::new(Mutex::new(servers::Kafka::start_unsteady(&libs(), 4_500))))
+    }
+
     fn of(server: Arc<Mutex<servers::Kafka>>) -> Self {
         let bootstrap = server.lock().unwrap().bootstrap();
         Self { server, bootstrap, group: unique("twofold-updater") }
@@ -44,6 +50,18 @@ impl Broker {
 
     pub(crate) fn server(&self) -> MutexGuard<'_, servers::Kafka> {
         self.server.lock().unwrap()
+    }
+
+    /// Waits until it has been kept out of the cluster, and is part of it again.
+    pub(crate) async fn until_let_in_again(&self) {
+        for kept_out in [true, false] {
+            within("the controller", async {
+                while tokio::task::block_in_place(|| self.server().is_fenced()) != Some(kept_out) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .await;
+        }
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -86,9 +104,11 @@ impl Broker {
 }
 
 fn start() -> Arc<Mutex<servers::Kafka>> {
-    let libs =
-        servers::kafka_libs().expect("SERVERS_KAFKA_LIBS: eval \"$(tests/servers/fetch DIR)\"");
-    Arc::new(Mutex::new(servers::Kafka::start(&libs)))
+    Arc::new(Mutex::new(servers::Kafka::start(&libs())))
+}
+
+fn libs() -> PathBuf {
+    servers::kafka_libs().expect("SERVERS_KAFKA_LIBS: eval \"$(tests/servers/fetch DIR)\"")
 }
 
 pub(crate) fn options() -> AdminOptions {
@@ -123,6 +143,21 @@ pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     }
 }
 
+/// What a log says when it is there.
+pub(crate) async fn answered<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, Error>) -> T {
+    within(what, async {
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(Error::Unavailable { reason }) => println!("again: {reason}"),
+                Err(error) => panic!("{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
 pub(crate) fn record(key: &str, value: &str) -> NewRecord {
     NewRecord { key: key.into(), value: value.into(), trace: None }
 }
@@ -146,7 +181,7 @@ pub(crate) async fn read_until(reader: &mut dyn Reader, end: Offset) -> Vec<Reco
         while reader.position() < end {
             match reader.next(1_000, Duration::from_millis(200)).await {
                 Ok(records) => found.extend(records),
-                Err(event_log::Error::Unavailable { reason }) => println!("again: {reason}"),
+                Err(Error::Unavailable { reason }) => println!("again: {reason}"),
                 Err(error) => panic!("{error}"),
             }
         }

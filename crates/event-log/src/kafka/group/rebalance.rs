@@ -13,6 +13,7 @@ use rdkafka::{Offset as At, TopicPartitionList};
 use record::Partition;
 
 use super::super::client::{self, Teller};
+use super::super::lifeline::Lifeline;
 use super::super::offsets;
 use crate::{Change, Share};
 
@@ -28,7 +29,10 @@ pub(super) struct Rebalances {
 
 /// Passes librdkafka's lines on, and keeps what the group says.
 #[derive(Clone)]
-pub(super) struct Context(pub(super) Arc<Rebalances>);
+pub(super) struct Context {
+    pub(super) rebalances: Arc<Rebalances>,
+    pub(super) lifeline: Arc<Lifeline>,
+}
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -36,13 +40,14 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.teller.tell("member of the group", &error, reason);
+        self.rebalances.teller.tell("member of the group", &error, reason);
+        self.lifeline.complained(&error);
     }
 }
 
 impl Context {
     pub(super) fn hint_failed(&self, error: &KafkaError) {
-        self.0.hints_failed.fetch_add(1, Ordering::Relaxed);
+        self.rebalances.hints_failed.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(%error, "the group was not told how far its shares are covered");
     }
 }
@@ -70,17 +75,17 @@ impl ConsumerContext for Context {
         let shares = shares(list);
         match what {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                self.0.say(take(consumer, &shares).map(|()| Change::Assigned(shares)));
+                self.rebalances.say(take(consumer, &shares).map(|()| Change::Assigned(shares)));
             }
             _ if consumer.assignment_lost() => {
-                self.0.say(give_back(consumer, &shares).map(|()| Change::Lost(shares)));
+                self.rebalances.say(give_back(consumer, &shares).map(|()| Change::Lost(shares)));
             }
-            _ if self.0.leaving.load(Ordering::Relaxed) => {
+            _ if self.rebalances.leaving.load(Ordering::Relaxed) => {
                 if let Err(error) = give_back(consumer, &shares) {
                     tracing::warn!(%error, "leaving a group");
                 }
             }
-            _ => self.0.say(Ok(Change::Revoked(shares))),
+            _ => self.rebalances.say(Ok(Change::Revoked(shares))),
         }
     }
 

@@ -18,6 +18,8 @@ use crate::{Change, Error, Share};
 /// How long the thread sleeps in librdkafka when nothing happens, and so how late it may be with what it is
 /// told.
 const POLL: Duration = Duration::from_millis(50);
+/// Polls that bring nothing before it is thought that no broker is known.
+const POLLS_LOST: u128 = 200;
 
 pub(super) struct Thread {
     group: String,
@@ -77,7 +79,7 @@ impl Thread {
         }
         // The last hint came with the order to leave.
         self.hint();
-        self.consumer.context().0.leaving.store(true, Ordering::Relaxed);
+        self.consumer.context().rebalances.leaving.store(true, Ordering::Relaxed);
         if let Some(revoked) = self.revoked.take()
             && let Err(error) = rebalance::give_back(&self.consumer, &revoked.all)
         {
@@ -91,7 +93,7 @@ impl Thread {
         subscribed.map_err(|error| self.failed(&error))?;
         while !lock(&self.orders).leave {
             self.poll()?;
-            while let Some(change) = self.consumer.context().0.heard() {
+            while let Some(change) = self.consumer.context().rebalances.heard() {
                 let change = change.map_err(|error| self.failed(&error))?;
                 self.hear(&change);
                 // Waits for room: an updater that takes nothing must not keep its shares.
@@ -110,10 +112,14 @@ impl Thread {
     }
 
     fn poll(&mut self) -> Result<(), Error> {
+        self.consumer.context().lifeline.throw(self.consumer.client());
         match self.consumer.poll(POLL) {
             None if self.joined => {}
             None => {
                 self.polls += 1;
+                if self.polls.is_multiple_of(POLLS_LOST) {
+                    self.consumer.context().lifeline.lost();
+                }
                 if self.polls > self.polls_max {
                     let waited_ms = self.polls_max * POLL.as_millis();
                     let why = match &self.complaint {
@@ -139,6 +145,7 @@ impl Thread {
         tracing::info!(group = self.group, ?change, "partitions change hands");
         match change {
             Change::Assigned(_) => {
+                self.consumer.context().lifeline.found();
                 (self.joined, self.polls, self.complaint) = (true, 0, None);
             }
             Change::Lost(_) => self.joined = false,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rdkafka::Timestamp;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 use record::{AppendTime, Offset, Partition};
@@ -15,7 +15,9 @@ use super::Outcome;
 use crate::Appended;
 use crate::kafka::client::{self, Teller};
 use crate::kafka::error::of;
+use crate::kafka::lifeline::Lifeline;
 use crate::kafka::reader::append_time_missing;
+use crate::kafka::settings::Settings;
 
 /// Records that are answered together.
 pub(super) struct Group {
@@ -67,8 +69,33 @@ impl Group {
 }
 
 /// Takes delivery reports, on the producer's thread.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Reports(Arc<Teller>);
+#[derive(Debug, Clone)]
+pub(super) struct Reports {
+    teller: Arc<Teller>,
+    pub(super) lifeline: Arc<Lifeline>,
+}
+
+impl Reports {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { teller: Arc::default(), lifeline: Arc::new(Lifeline::new(settings)) }
+    }
+
+    /// A record was not delivered; perhaps because there was no broker to send it to.
+    pub(super) fn undelivered(&self, error: &KafkaError) {
+        use RDKafkaErrorCode as Code;
+        if let Some(
+            Code::MessageTimedOut
+            | Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::UnknownTopic
+            | Code::UnknownPartition
+            | Code::LeaderNotAvailable,
+        ) = error.rdkafka_error_code()
+        {
+            self.lifeline.lost();
+        }
+    }
+}
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -76,7 +103,8 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.tell("producer", &error, reason);
+        self.teller.tell("producer", &error, reason);
+        self.lifeline.complained(&error);
     }
 }
 
@@ -86,15 +114,21 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
         let group = &delivery.group;
         let outcome = match result {
-            Err((error, _)) => Err(of(&group.topic, "appending", error)),
-            Ok(message) => match message.timestamp() {
-                Timestamp::LogAppendTime(append_time) => Ok(Appended {
-                    partition: Partition(message.partition().unsigned_abs()),
-                    offset: Offset(message.offset().unsigned_abs()),
-                    append_time: AppendTime(append_time),
-                }),
-                _ => Err(append_time_missing(&group.topic)),
-            },
+            Err((error, _)) => {
+                self.undelivered(error);
+                Err(of(&group.topic, "appending", error))
+            }
+            Ok(message) => {
+                self.lifeline.found();
+                match message.timestamp() {
+                    Timestamp::LogAppendTime(append_time) => Ok(Appended {
+                        partition: Partition(message.partition().unsigned_abs()),
+                        offset: Offset(message.offset().unsigned_abs()),
+                        append_time: AppendTime(append_time),
+                    }),
+                    _ => Err(append_time_missing(&group.topic)),
+                }
+            }
         };
         group.settle(delivery.index, outcome);
     }
