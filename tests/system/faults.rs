@@ -11,7 +11,7 @@
 //! | [`exact`] | 20,000 events | 1,000,000 events, and the same digests on the embedded pair |
 //! | [`updater_kills`] | 3 × kill -9 of `update` | 100 |
 //! | [`members`] | 2 × from one updater to four and back, one of them leaving, killed, stopped and going on | 50 |
-//! | [`server_kills`] | 2 × broker, 2 × Redis, 2 × Redis from an older copy | 20, 20, 10 |
+//! | [`server_kills`] | 2 × broker, 3 × broker kept out of its cluster, 2 × Redis, 2 × Redis from an older copy | 20, 20, 20, 10 |
 //! | [`cluster`] | a master fails over | the same, over more events |
 //! | [`lost_replies`] | 20 commits whose reply is cut off | 1,000 |
 //! | [`track`] | 3 × kill -9 of the service that takes events, the broker away for 5 s | 100, 30 s |

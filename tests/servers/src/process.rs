@@ -1,4 +1,5 @@
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -60,6 +61,14 @@ impl Process {
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
+    /// Copies its log out of the folder that goes with the test.
+    fn keep(&self) -> io::Result<PathBuf> {
+        let name = self.log.file_name().unwrap_or_default().to_string_lossy();
+        let kept = std::env::temp_dir().join(format!("{}-{name}", self.child.id()));
+        fs::copy(&self.log, &kept)?;
+        Ok(kept)
+    }
+
     fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
@@ -71,7 +80,11 @@ impl Drop for Process {
     #[expect(clippy::print_stderr, reason = "a test that fails is told of by printing")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{} said last:\n{}", self.log.display(), self.last_words());
+            let said = self.last_words();
+            match self.keep() {
+                Ok(kept) => eprintln!("{} (kept) said last:\n{said}", kept.display()),
+                Err(error) => eprintln!("{} ({error}) said last:\n{said}", self.log.display()),
+            }
         }
         // Gone already is as good.
         let _ = self.child.kill();

@@ -15,7 +15,7 @@ const SHARES: usize = 20;
 pub(super) struct Feeder {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicUsize>,
-    thread: JoinHandle<Events>,
+    thread: Option<JoinHandle<Events>>,
 }
 
 impl Feeder {
@@ -34,7 +34,7 @@ impl Feeder {
             producer.flush();
             events
         });
-        Self { stop, sent, thread }
+        Self { stop, sent, thread: Some(thread) }
     }
 
     /// Records that it has sent until now.
@@ -43,8 +43,8 @@ impl Feeder {
     }
 
     /// What it has sent, all of it in the log.
-    pub(super) fn stop(self) -> Events {
+    pub(super) fn stop(&mut self) -> Events {
         self.stop.store(true, Ordering::SeqCst);
-        self.thread.join().unwrap()
+        self.thread.take().expect("it is stopped once").join().unwrap()
     }
 }

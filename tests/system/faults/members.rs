@@ -217,7 +217,7 @@ fn updaters_come_and_go_and_nothing_is_lost_or_doubled() {
     let (log, url) = (format!("kafka://{}", kafka.bootstrap()), redis.url());
     let twofold = directory(SETTINGS, &log, &url);
     let store = Store::open(&url);
-    let feeder = Feeder::start(&kafka.bootstrap(), Events::new(seed, EVENTS_MAX), RATE);
+    let mut feeder = Feeder::start(&kafka.bootstrap(), Events::new(seed, EVENTS_MAX), RATE);
     let mut crew = Crew {
         twofold: Arc::clone(&twofold),
         arguments: on(&log, &url, &["--json", "update"]),

@@ -17,6 +17,8 @@ use super::stood::until;
 
 pub(super) const TOPIC: &str = "clickstream";
 pub(super) const PARTITIONS: u32 = 4;
+/// The longest that an answer may take before it is asked for again.
+const ANSWER: Duration = Duration::from_secs(5);
 /// The longest that a broker may be away.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -72,6 +74,11 @@ impl Producer {
         }
     }
 
+    /// Whether the brokers have all of it in time.
+    pub(super) fn arrives_within(&self, patience: Duration) -> bool {
+        self.producer.flush(patience).is_ok() && self.failures.0.load(Ordering::SeqCst) == 0
+    }
+
     /// Waits until the brokers have all of it.
     pub(super) fn flush(&self) {
         self.producer.flush(PATIENCE).unwrap();
@@ -93,28 +100,24 @@ fn consumer(bootstrap: &str) -> BaseConsumer {
     config.create().unwrap()
 }
 
-fn ends_of(consumer: &BaseConsumer, topic: &str) -> Vec<u64> {
-    let end = |partition| {
-        let mut end = None;
-        // A broker that has just started leads no partition yet.
-        until("the end of a partition", || {
-            end = consumer.fetch_watermarks(topic, partition, PATIENCE).ok();
-            end.is_some()
-        });
-        end.expect("just asked").1 as u64
-    };
-    (0..PARTITIONS as i32).map(end).collect()
-}
-
 /// Where the partitions of a topic end.
 pub(super) fn ends(bootstrap: &str, topic: &str) -> Vec<u64> {
-    ends_of(&consumer(bootstrap), topic)
+    let mut ends = None;
+    // A broker that has just started leads no partition yet; and a consumer may lose its broker for good.
+    until("the ends of partitions", || {
+        let consumer = consumer(bootstrap);
+        let end = |partition| consumer.fetch_watermarks(topic, partition, ANSWER);
+        let all: Result<Vec<_>, _> = (0..PARTITIONS as i32).map(end).collect();
+        ends = all.ok();
+        ends.is_some()
+    });
+    ends.expect("just asked").into_iter().map(|(_, end)| end as u64).collect()
 }
 
 /// All records of a topic, by partition; their offsets have no gaps.
 pub(super) fn read(bootstrap: &str, topic: &str) -> Vec<Vec<Found>> {
     let consumer = consumer(bootstrap);
-    let ends = ends_of(&consumer, topic);
+    let ends = ends(bootstrap, topic);
     let mut assigned = TopicPartitionList::new();
     for partition in 0..PARTITIONS as i32 {
         assigned.add_partition_offset(topic, partition, Offset::Beginning).unwrap();

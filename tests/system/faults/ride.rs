@@ -31,8 +31,12 @@ pub(super) fn path_of(name: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
+pub(super) fn kafka_libs() -> PathBuf {
+    path_of("SERVERS_KAFKA_LIBS")
+}
+
 pub(crate) fn kafka() -> Kafka {
-    Kafka::start(&path_of("SERVERS_KAFKA_LIBS"))
+    Kafka::start(&kafka_libs())
 }
 
 pub(crate) fn redis_server() -> PathBuf {
@@ -130,8 +134,9 @@ impl Ride {
     }
 
     /// Lets the stream end, waits until all of it is covered, and compares. Gives the outcome, what the
-    /// updater says of itself and how long it stood still.
-    pub(super) fn end(mut self) -> (Outcome, Said, Stood) {
+    /// updater says of itself and how long it stood still. What the test makes of that is its own matter: until it
+    /// is over, all of this stays, so that a test that fails leaves the logs behind.
+    pub(super) fn end(&mut self) -> (Outcome, Said, Stood) {
         let events = self.feeder.stop();
         let bootstrap = self.kafka.bootstrap();
         until_covered(&self.store, &bootstrap, || self.worker.supervise());
@@ -139,16 +144,20 @@ impl Ride {
         let said = Said { ends, counters: self.worker.end()["counters"].take() };
         let log = plain::read(&bootstrap, TOPIC);
         let outcome = compare(&self.store, &log, &events, false).with_letters(&bootstrap);
-        (outcome, said, self.stood)
+        (outcome, said, std::mem::take(&mut self.stood))
     }
 }
 
-/// Waits until there is no lag.
-pub(super) fn until_covered(store: &Store, bootstrap: &str, mut meanwhile: impl FnMut()) {
+/// Waits until there is no lag; how long that was.
+pub(super) fn until_covered(
+    store: &Store,
+    bootstrap: &str,
+    mut meanwhile: impl FnMut(),
+) -> Duration {
     let ends: Vec<u64> = plain::ends(bootstrap, TOPIC);
     let ends: Vec<u64> = store.lanes.iter().flat_map(|_| ends.iter().copied()).collect();
     until("no lag", || {
         meanwhile();
         store.positions().as_ref() == Some(&ends)
-    });
+    })
 }

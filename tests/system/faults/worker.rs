@@ -59,7 +59,7 @@ impl Worker {
     }
 
     /// Asks it to end; what it says last.
-    pub(super) fn end(mut self) -> Value {
+    pub(super) fn end(&mut self) -> Value {
         let mut stdout = self.running.0.stdout.take().unwrap();
         self.running.terminate();
         let mut text = String::new();
