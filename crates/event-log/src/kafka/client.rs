@@ -175,7 +175,11 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
 }
 
 pub(super) fn admin(settings: &Settings, context: Context) -> Result<AdminClient<Context>, Error> {
-    create(&common(settings), context)
+    let mut config = common(settings);
+    // While a question waits for a broker, librdkafka (2.12) looks for one at every change of a connection; if it
+    // connects where it needs to only, each look begins the next attempt at once, thousands a second.
+    config.set("enable.sparse.connections", "false");
+    create(&config, context)
 }
 
 /// A member of the group: it takes shares as they come, gives back no more than it has to, and reads

@@ -199,6 +199,34 @@ async fn appends_without_a_broker_end_with_errors() {
     assert_eq!(found.iter().filter(|record| record.value == b"after").count(), 1);
 }
 
+/// Connections of this machine that were refused.
+fn refused() -> u64 {
+    let counters = std::fs::read_to_string("/proc/net/snmp").unwrap();
+    let mut lines = counters.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let at = names.split(' ').position(|name| name == "AttemptFails").unwrap();
+    values.split(' ').nth(at).unwrap().parse().unwrap()
+}
+
+/// A question that waits for a broker that is gone tries again and again, with pauses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Apache Kafka: tests/run starts it"]
+async fn a_broker_that_is_away_is_not_stormed() {
+    let broker = Broker::own();
+    let settings = Settings { request_timeout_ms: 1_000, ..broker.settings() };
+    let (log, topic) = (Kafka::open(settings).unwrap(), unique("away"));
+    log.create(&topic, 1).await.unwrap();
+    broker.server().kill();
+    let before = refused();
+    for _ in 0..3 {
+        assert!(matches!(log.topic(&topic).await, Err(Error::Unavailable { .. })));
+    }
+    // Other tests' clients are among them, each with a few in a second.
+    let attempts = refused() - before;
+    println!("{attempts} attempts");
+    assert!(attempts < 1_500, "{attempts} attempts in three seconds");
+}
+
 /// There are records and none comes: the reader says so instead of waiting for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Apache Kafka: tests/run starts it"]
